@@ -1,1 +1,1 @@
-"""What is measured, against whom, and how the pages that tell it are written."""
+"""Benchmarks of training, compared with plain PyTorch and the machine's limits."""

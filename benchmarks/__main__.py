@@ -1,4 +1,4 @@
-"""How fast networks are trained, beside plain PyTorch and the machine: RESULTS.md, results.csv."""
+"""Measure training speed and compare it with plain PyTorch; writes RESULTS.md and results.csv."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from dae_cli.study.run.run import use_one_thread
 
 
 def main() -> None:
-    """Run the benchmarks; the last run on other kinds of processor stays."""
+    """Run the benchmarks; keeps the last results of other kinds of processors."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=21, help="medians are over so many")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder of both files")
-    parser.add_argument("--study", default="icml2008", help="for the cells")
-    parser.add_argument("--experiment", default="icml2008/rect-img-25", help="for the memory")
-    parser.add_argument("--engine", choices=("compiled", "torch"), help="ours, instead of auto's")
+    parser.add_argument("--rounds", type=int, default=21, help="rounds to take medians over")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="output folder")
+    parser.add_argument("--study", default="icml2008", help="study for timing whole cells")
+    parser.add_argument(
+        "--experiment", default="icml2008/rect-img-25", help="experiment for measuring memory"
+    )
+    parser.add_argument(
+        "--engine", choices=("compiled", "torch"), help="engine (default: as for auto)"
+    )
     asked = parser.parse_args()
     cpu = torch.device("cpu")
     engine = asked.engine or default_engine(cpu, print)

@@ -1,4 +1,4 @@
-"""Steps of the engine torch on CUDA beside plain PyTorch there, in less than five minutes."""
+"""Compare steps of the engine torch on CUDA with plain PyTorch, in less than five minutes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 
 from benchmarks import measure, results
 
-SECONDS = 200.0  # after which nothing new is begun; what is compiled then may take a minute more
+SECONDS = 200.0  # no new measurement starts after this; a compilation may take another minute
 
 
 def main() -> None:
-    """Print, or write, what is measured; exit code 2 where there is no such device."""
+    """Print the results and optionally write them; exit code 2 if there is no CUDA device."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cuda", description=__doc__)
-    parser.add_argument("--device", default="cuda", help="cpu: to try this script")
-    parser.add_argument("--rounds", type=int, default=21, help="medians are over so many")
+    parser.add_argument("--device", default="cuda", help="cpu to test this script")
+    parser.add_argument("--rounds", type=int, default=21, help="rounds to take medians over")
     parser.add_argument("--out", type=Path, help="folder for results.csv and RESULTS.md")
     asked = parser.parse_args()
     if asked.device == "cuda" and not torch.cuda.is_available():
-        parser.exit(2, f"torch {torch.__version__} sees no CUDA device here\n")
+        parser.exit(2, f"torch {torch.__version__} finds no CUDA device\n")
     name = torch.cuda.get_device_name() if asked.device == "cuda" else asked.device
     device, until = torch.device(asked.device), perf_counter() + SECONDS
     figures = [results.this_machine("torch")[1]]

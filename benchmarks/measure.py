@@ -1,4 +1,4 @@
-"""What is measured: steps on one thread, cells of a study on two cores, the memory of a worker."""
+"""Measurements: steps on one thread, cells of a study on two cores, memory of a worker."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from dae_cli.machine import THREAD_VARIABLES
 
 Widths = tuple[int, ...]
 TRAINED: tuple[Widths, ...] = ((784, 1000), (784, 2000), (784, 1000, 1000, 1000, 2))
-"""Widths of autoencoders, which have two, and of a network with its inputs and classes."""
+"""Layer widths: (inputs, hidden) of autoencoders; inputs to classes of a network."""
 DAE = str(Path(sys.executable).with_name("dae"))
 BATCH, RATE, DESTRUCTION = 20, 0.02, 0.25
 ROWS, STEPS, SIDE = 10_000, 50, 2048
-"""Rows of the training set, steps of a turn, and the square matrices that sgemm multiplies."""
+"""Rows of the training set, steps per turn, and side of the matrices for sgemm."""
 SHARE = ("pretrain.epochs=1", "finetune.max_epochs=3")
 FIXED = (*SHARE, f"subset.train={BATCH}", f"subset.valid={BATCH}", "subset.test=50000")
 SHARES = 26
-"""The cells of icml2008 took 20 or 40 epochs a layer, then 44 to 111: in rows of each phase, within
-a tenth, so many times this share."""
+"""The cells of icml2008 ran 20 or 40 epochs per layer, then 44 to 111. In presented rows of each
+phase, this is 26 times SHARE, within 10 %."""
 
 Turn = Callable[[], float]
-"""Does a contender's part of a round and returns its figure."""
+"""Runs a contender's part of a round and returns its measurement."""
 
 
 def take_turns(contenders: Mapping[str, Turn], rounds: int) -> dict[str, list[float]]:
-    """Return each contender's figures, one a round, after a round to warm up.
+    """Return the measurements of each contender, one per round, after a warm-up round.
 
-    A busy moment hurts all alike; the order moves on: nobody always comes after the same one.
+    Contenders take turns, so that disturbances affect all of them, and the order rotates.
     """
     values: dict[str, list[float]] = {name: [] for name in contenders}
     order = deque(contenders)
@@ -56,11 +56,11 @@ def take_turns(contenders: Mapping[str, Turn], rounds: int) -> dict[str, list[fl
 
 
 def steps(widths: Widths, engine: str, device: torch.device, rounds: int) -> list[Figure]:
-    """Measure a step of everybody, and, on the CPU, the machine in the same rounds.
+    """Measure a step of each contender and, on the CPU, the machine's limits in the same rounds.
 
-    A step of pretraining has five products, and reads and writes the weights at least once. One of
-    fine-tuning has three for each layer but the first, to whose inputs no error is taken, and reads
-    the weights forwards, reads and writes them backwards.
+    A pretraining step has five products and reads and writes the weights at least once. A
+    fine-tuning step has three products per layer (two for the first, whose inputs need no error),
+    reads the weights in the forward pass, and reads and writes them in the backward pass.
     """
     pretraining, weights = len(widths) == 2, [below * above for below, above in pairwise(widths)]
     products = 5 * weights[0] if pretraining else 3 * sum(weights) - weights[0]
@@ -78,7 +78,7 @@ def steps(widths: Widths, engine: str, device: torch.device, rounds: int) -> lis
 
 
 def step_turns(widths: Widths, engine: str, device: torch.device) -> dict[str, Turn]:
-    """Return turns of everybody who can be had, in milliseconds a step."""
+    """Return turns of all available contenders, in milliseconds per step."""
     data = ours.synthetic(ROWS)
     tensors = peers.tensors_of(data.train)[: 1 if len(widths) == 2 else 2]
     there = partial(peers.in_memory, *(tensor.to(device) for tensor in tensors), batch=BATCH)
@@ -115,16 +115,16 @@ def _peer(
 
 
 def machine_turns(floats: int) -> dict[str, Turn]:
-    """Return turns that tell what the machine can do.
+    """Return turns that measure the machine's limits.
 
-    In GFLOP/s, each library's sgemm of two square matrices; in GB/s, reading and writing memory as
-    large as the weights, wherever it lies in the caches.
+    They are each library's sgemm of two square matrices, in GFLOP/s, and reading and writing memory
+    as large as the weights, which may be in the caches, in GB/s.
     """
     a, b, c = (np.full((SIDE, SIDE), 0.5, dtype=np.float32) for _ in range(3))
     x, y, z, weights = map(torch.from_numpy, (a, b, c, np.ones(floats, dtype=np.float32)))
     products: dict[str, Callable[[], object]] = {
         "sgemm, numpy": lambda: np.matmul(a, b, out=c),
-        # .T: Fortran's order, no copies
+        # .T gives Fortran order and avoids copies
         "sgemm, scipy": lambda: sgemm(1, a.T, b.T, c=c.T, overwrite_c=1),
         "sgemm, torch": lambda: torch.mm(x, y, out=z),
     }
@@ -142,8 +142,8 @@ def _rate(amount: float, work: Callable[[], object], repeats: int = 1) -> float:
 def cells(study: str, engine: str) -> list[Figure]:
     """Time a share of a study's cells: ours, the peer, ours again.
 
-    Each does it with a minibatch of training and of validation rows as well, which leaves what does
-    not grow with the epochs: that counts once in the figures, which are those of so many SHARES.
+    Each also runs with one minibatch of training and validation rows, which measures the time that
+    does not grow with the epochs. The results are this fixed time plus SHARES times the rest.
     """
 
     def whole(option: str, *command: str) -> float:
@@ -153,7 +153,7 @@ def cells(study: str, engine: str) -> list[Figure]:
 
     replicate = (DAE, "replicate", study, "--jobs=2", f"--engine={engine}", "--replace")
     with tempfile.TemporaryDirectory() as out:
-        # Once before: what is kept from then on, data and kernels, is not timed.
+        # A first run fills the caches of data and kernels, which are not timed.
         _seconds(*replicate, f"--out={out}/before", *(f"--set={setting}" for setting in FIXED))
         first = whole("--set=", *replicate, f"--out={out}/first")
         peer = whole("", sys.executable, "-m", "benchmarks.peers", study)
@@ -163,7 +163,7 @@ def cells(study: str, engine: str) -> list[Figure]:
 
 
 def memory(experiment: str, engine: str) -> Figure:
-    """Measure the peak memory of `dae train`; to be called before other processes are started."""
+    """Measure the peak memory of `dae train`; call it before starting other processes."""
     shortly = ("--set=pretrain.epochs=1", "--set=finetune.max_epochs=1")
     with tempfile.TemporaryDirectory() as out:
         _seconds(DAE, "train", experiment, "--engine", engine, "--out", out, *shortly)
@@ -173,7 +173,7 @@ def memory(experiment: str, engine: str) -> Figure:
 
 
 def _seconds(*command: str) -> float:
-    """Time a command, whose libraries choose their number of threads."""
+    """Time a command; its libraries choose their number of threads."""
     environment = {name: v for name, v in os.environ.items() if name not in THREAD_VARIABLES}
     root, started = Path(__file__).resolve().parent.parent, perf_counter()
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)

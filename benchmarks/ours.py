@@ -1,4 +1,4 @@
-"""The product's own training, in the very loop that `dae train` runs, so many steps at a time."""
+"""dae's training, in the same loop as `dae train`, a given number of steps at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dae_cli.training.state import initial_state
 
 
 def synthetic(rows: int) -> Dataset:
-    """Return random grey values and labels: what they are costs no time. One row to validate."""
+    """Return random greys and labels, because values do not affect speed; one validation row."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (rows, 784), dtype=np.uint8)
     train = Split(pixels, random.integers(0, 2, rows).astype(np.uint8), 1 / 255)
@@ -25,11 +25,11 @@ def synthetic(rows: int) -> Dataset:
 
 
 class Training(Callbacks):
-    """A training without end, in a thread that waits between two turns.
+    """Endless training in a thread that waits between turns.
 
-    The loop asks after each step whether a checkpoint is due: there it is held. It trains an
-    autoencoder (two widths, inputs first) or a network (with its classes), with the settings of a
-    cell of the table but for those that are given, such as "corruption.destruction=0".
+    The loop asks after each step whether a checkpoint is due, and is paused there. It trains an
+    autoencoder (two widths: inputs, hidden) or a network (widths from inputs to classes) with the
+    settings of a cell of the table, except for `changes` such as "corruption.destruction=0".
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Training(Callbacks):
         Thread(target=self._train, args=(data,), daemon=True).start()
 
     def __call__(self, steps: int) -> None:
-        """Go on by so many steps; raise what the training raised."""
+        """Run `steps` steps; raises the exception of the training thread, if any."""
         self._steps = steps
         self._go.release()
         self._pause.acquire()
@@ -56,7 +56,7 @@ class Training(Callbacks):
             raise self._error
 
     def is_checkpoint_due(self) -> bool:
-        """Wait here for the next turn if this one is over."""
+        """Wait for the next turn if this one is over; never save."""
         self._steps -= 1
         if self._steps == 0:
             self._pause.release()

@@ -1,7 +1,7 @@
-"""The same training in plain PyTorch, as its users write it: modules, autograd, an optimizer.
+"""The same training in idiomatic PyTorch, with modules, autograd and an optimizer.
 
-Network, loss, batch, number of updates and the exact count of destroyed components are ours.
-As a command (`python -m benchmarks.peers STUDY [KEY=VALUE ...]`) it trains and tests all cells.
+Network, loss, batch size, number of updates and exact number of destroyed components equal ours.
+The command `python -m benchmarks.peers STUDY [KEY=VALUE ...]` trains and tests all cells.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.training.inputs import dataset_for
 
 Batches = Callable[[], Iterable[list[Tensor]]]
-"""Goes through the minibatches of an epoch: what enters the model, and what it is to give."""
+"""Yields the minibatches of an epoch: inputs and targets of the model."""
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 class TiedAutoencoder(nn.Module):
-    """W (hidden, d) encodes, Wᵀ decodes; gives what enters the decoder's sigmoid."""
+    """Autoencoder with W (hidden, d) and decoder Wᵀ; returns the input of the decoder's sigmoid."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class TiedAutoencoder(nn.Module):
 
 
 def classifier(widths: Iterable[int]) -> nn.Sequential:
-    """Sigmoid layers under a linear one, whose outputs enter the softmax."""
+    """Sigmoid layers and a linear layer that gives the inputs of the softmax."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.Sigmoid()]
@@ -53,16 +53,16 @@ def classifier(widths: Iterable[int]) -> nn.Sequential:
 
 
 def in_memory(*tensors: Tensor, batch: int) -> Iterator[list[Tensor]]:
-    """Minibatches indexed by a permutation, from tensors in memory."""
+    """Yield minibatches of tensors in memory, indexed by a permutation."""
     order = torch.randperm(len(tensors[0]), device=tensors[0].device)
     for chosen in torch.split(order, batch):
         yield [tensor[chosen] for tensor in tensors]
 
 
 def corrupted(batches: Batches, count: int) -> Iterator[list[Tensor]]:
-    """Rows with `count` components of each destroyed, and the clean rows.
+    """Yield rows with `count` destroyed components each, and the clean rows.
 
-    Of the idioms for an exact count `topk` is the fast one; `argsort` takes three times as long.
+    `topk` is the fastest idiom for an exact count; `argsort` takes three times as long.
     """
     for (clean,) in batches():
         rows = clean
@@ -73,18 +73,18 @@ def corrupted(batches: Batches, count: int) -> Iterator[list[Tensor]]:
 
 
 def reconstruction_loss(model: nn.Module, rows: Tensor, clean: Tensor) -> Tensor:
-    """Cross-entropy summed over the components, averaged over the rows."""
+    """Return the cross-entropy, summed over components and averaged over rows."""
     logits = model(rows)
     return F.binary_cross_entropy_with_logits(logits, clean, reduction="sum") / len(clean)
 
 
 def label_loss(model: nn.Module, rows: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the labels, averaged over the rows."""
+    """Return the cross-entropy of the labels, averaged over rows."""
     return F.cross_entropy(model(rows), labels)
 
 
 def train(model: nn.Module, batches: Batches, loss_of: Loss, rate: float) -> Iterator[Tensor]:
-    """Train for ever, a step at a time; yields the cost before each."""
+    """Train endlessly; yields the cost before each step."""
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     while True:
         for rows, wanted in batches():
@@ -96,7 +96,7 @@ def train(model: nn.Module, batches: Batches, loss_of: Loss, rate: float) -> Ite
 
 
 def run_cell(experiment: Experiment) -> None:
-    """Read the data; pretrain on clean codes layer by layer, fine-tune with validation, test."""
+    """Read the data, pretrain on clean codes layer by layer, fine-tune with validation, test."""
     dataset = dataset_for(
         experiment, load(prepare(experiment.dataset, DataOptions(accept_unverified=True)))
     )
@@ -124,14 +124,14 @@ def run_cell(experiment: Experiment) -> None:
 
 
 def count_wrong(network: nn.Module, rows: Tensor, labels: Tensor) -> int:
-    """Return how many rows the network classifies wrongly."""
+    """Return the number of rows that the network misclassifies."""
     with torch.no_grad():
         scores = torch.cat([network(chunk) for chunk in torch.split(rows, 1000)])
     return int((scores.argmax(dim=1) != labels).sum())
 
 
 def tensors_of(split: Split) -> list[Tensor]:
-    """Return grey values (n, 784) and labels (n,)."""
+    """Return greys (n, 784) and labels (n,)."""
     return [torch.from_numpy(split.as_float()), torch.from_numpy(split.labels).long()]
 
 

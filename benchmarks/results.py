@@ -1,4 +1,4 @@
-"""The figures of the last run on each kind of processor: results.csv, and RESULTS.md made of it."""
+"""Last results on each kind of processor: results.csv, and RESULTS.md generated from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ The last run of `make bench` on each kind of processor: medians over the rounds 
 [results.csv](results.csv). How they are measured: [docs/performance.md](../docs/performance.md).
 """
 VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
-# Family, models, name: as Linux tells them apart (arch/x86/kernel/cpu/amd.c, intel-family.h).
+# Family, models, name, as in Linux (arch/x86/kernel/cpu/amd.c, intel-family.h).
 GENERATIONS = (
     (6, {106, 108}, "Ice Lake"),
     (6, {143}, "Sapphire Rapids"),
@@ -36,7 +36,7 @@ GENERATIONS = (
 
 
 class Figure(NamedTuple):
-    """What one contender reached in each round of one measure; without values, a remark."""
+    """Measurements of one contender, one per round; without values, a remark."""
 
     measure: str
     contender: str
@@ -45,18 +45,18 @@ class Figure(NamedTuple):
 
 
 def kind_of_processor(name: str, family: int, model: int) -> str:
-    """Return a name for all processors that compute alike: `AMD EPYC (Zen 5)`.
+    """Return a name for all processors of one generation, such as `AMD EPYC (Zen 5)`.
 
-    Cloud machines often have no more than the maker in their name; family and model tell the
-    generation, and stand for it where it is not known here.
+    Cloud machines often report only the brand. Family and model identify the generation, and
+    replace its name if it is unknown.
     """
     plain = " ".join(re.sub(r"\((R|TM)\)|@.*|\bCPU\b|\bProcessor\b", "", name).split())
-    known = (told for f, models, told in GENERATIONS if f == family and model in models)
+    known = (each for f, models, each in GENERATIONS if f == family and model in models)
     return f"{plain} ({next(known, f'family {family}, model {model}')})"
 
 
 def this_machine(engine: str) -> tuple[str, Figure]:
-    """Return this processor's kind, and what figures that are measured now depend on."""
+    """Return this processor's kind, and a remark on what the measurements depend on."""
     name, info = cpu_name(), Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8", errors="replace") if info.exists() else ""
     numbers = re.search(r"^cpu family\s*: (\d+)\nmodel\s*: (\d+)$", text, re.MULTILINE)
@@ -65,16 +65,16 @@ def this_machine(engine: str) -> tuple[str, Figure]:
     vectors = [word for word in flags[1].split() if word.startswith(VECTORS)] if flags else []
     libraries = ", ".join(f"{each} {version_of(each)}" for each in ("torch", "numpy", "numba"))
     which = f"family {numbers[1]}, model {numbers[2]}" if numbers else "family and model unknown"
-    told = (
+    remark = (
         f"{datetime.now(UTC).date()}, commit {commit() or 'unknown'}, engine {engine}; {name}, "
         f"{which}, {cores()} cores, "
         f"{' '.join(sorted(set(vectors)))}; {platform.platform(terse=True)}, {libraries}."
     )
-    return kind, Figure("machine", told)
+    return kind, Figure("machine", remark)
 
 
 def read(path: Path) -> dict[str, list[Figure]]:
-    """Return the figures by kind of processor; none if there is no file."""
+    """Return the measurements by kind of processor; empty if there is no file."""
     runs: dict[str, list[Figure]] = {}
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for processor, measure, contender, unit, values in list(csv.reader(lines))[1:]:
@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, list[Figure]]:
 
 
 def write(folder: Path, runs: Mapping[str, Sequence[Figure]]) -> None:
-    """Write both files; the page tells what the other one holds."""
+    """Write results.csv, and RESULTS.md generated from it."""
     path = folder / "results.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -97,13 +97,13 @@ def write(folder: Path, runs: Mapping[str, Sequence[Figure]]) -> None:
 
 
 def section(kind: str, figures: Sequence[Figure]) -> str:
-    """Return what a run came to: a table of steps, then what is measured by whole commands."""
+    """Return a section of RESULTS.md: a table of steps, then results of whole commands."""
     columns = {f.measure: column(figures, f.measure) for f in figures if f.contender == PRODUCTS}
     lines = [f"## {kind}", "", *(f.contender for f in figures if not f.values), ""]
     lines.append(f"| batch 20, one thread | {' | '.join(columns)} |")
     lines.append(f"| --- {'| ---: ' * len(columns)}|")
-    for what in dict.fromkeys(what for told in columns.values() for what in told):
-        lines.append(f"| {what} | {' | '.join(told.get(what, '') for told in columns.values())} |")
+    for what in dict.fromkeys(what for rows in columns.values() for what in rows):
+        lines.append(f"| {what} | {' | '.join(rows.get(what, '') for rows in columns.values())} |")
     lines.append("")
     for f in (f for f in figures if f.unit in ("s", "MiB")):
         lines.append(f"- {f.measure}, {f.contender}: {short(median(f.values))} {f.unit}")
@@ -113,28 +113,28 @@ def section(kind: str, figures: Sequence[Figure]) -> str:
 
 
 def column(figures: Sequence[Figure], measure: str) -> dict[str, str]:
-    """Return what is told of the steps of one model: milliseconds, then ratios."""
+    """Return a column of the table of steps: milliseconds, then ratios."""
     own = {f.contender: f for f in figures if f.measure == measure}
     times = {name: f.values for name, f in own.items() if f.unit == "ms"}
     for name, unit in ((PRODUCTS, "GFLOP/s"), (WEIGHTS, "GB/s")):
         if rates := [f.values for f in own.values() if f.unit == unit]:
             times[name] = [1e3 * own[name].values[0] / rate for rate in max(rates, key=median)]
-    told = {f"{name}, ms": short(median(values)) for name, values in times.items()}
+    rows = {f"{name}, ms": short(median(values)) for name, values in times.items()}
     peer = min((times[name] for name in (LOADER, IN_MEMORY) if name in times), key=median)
-    told["**best plain PyTorch / dae**"] = f"**{short(ratio(peer, times[OURS]))}**"
+    rows["**best plain PyTorch / dae**"] = f"**{short(ratio(peer, times[OURS]))}**"
     if PRODUCTS in times:
         share = 100 * ratio(times[PRODUCTS], times[OURS])
-        told["**dae, share of the best sgemm**"] = f"**{short(share)} %**"
-    return told
+        rows["**dae, share of the best sgemm**"] = f"**{short(share)} %**"
+    return rows
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """Return the median ratio, round by round if there are as many: a disturbance is of both."""
+    """Return the median ratio, paired by round if possible, because disturbances affect both."""
     if len(above) != len(below):
         return median(above) / median(below)
     return median(a / b for a, b in zip(above, below, strict=True))
 
 
 def short(number: float) -> str:
-    """Return a number with three digits, or all before the point."""
+    """Return a number with three significant digits, or all before the decimal point."""
     return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"

@@ -1,9 +1,9 @@
-"""Set what the recipes make beside genuine rows: python docs/compare_datasets.py FOLDER… [--svm]
+"""Compare regenerated with genuine rows: python docs/compare_datasets.py FOLDER… [--svm]
 
-A FOLDER holds whole genuine sets, or NAME.npz with some genuine rows of one: X (n, d), y, and for
-each row its split (train, valid, test) and the end of the split that it is from (first, last).
-Written are a sheet of images for each set and statistics.csv, from which `make readme` takes the
-figures of docs/datasets.md. Exit code 1 if a figure is off.
+A FOLDER contains whole genuine sets, or NAME.npz with some genuine rows of one: X (n, d), y, and
+for each row its split (train, valid, test) and the end of the split that it is from (first, last).
+Writes a sheet of images for each set, and statistics.csv, from which `make readme` updates
+docs/datasets.md. The exit code is 1 if a statistic is outside its tolerance.
 """
 
 from __future__ import annotations
@@ -46,52 +46,53 @@ RECIPES = [name for name, spec in DATASETS.items() if spec.recipe]
 OUT = Path(__file__).parent / "datasets"
 OVERVIEW = Path(__file__).parents[1] / "dae_cli/study/report/templates/datasets.png"
 TILES = (6, 10)
-"""Images of each side of a sheet: as many as a sample has."""
+"""Rows and columns of images on each side of a sheet: 60 images, as many as a sample has."""
 
 PERCENTILES = (5, 25, 50, 75, 95)
 RESAMPLES = 400
 NEAR = 2e-4
-"""How far 255 · pixel may be from a whole number: float32 and eight printed digits stay below
-2e-5, and pixels of another scale are as near in one case of 2500."""
+"""Largest distance of 255 · pixel from a whole number: rounding to float32 and to eight printed
+digits stays below 2e-5, and one pixel in 2500 of another scale is as near by chance."""
 
 STANDARD_ERRORS = 3.0
 AREA_SHARE, AREA_PIXELS = 0.10, 4.0
-"""On whole sets an area may be off by a tenth or by four pixels, whichever is more."""
+"""Tolerance of an area on whole sets: a tenth or four pixels, whichever is more."""
 ROWS = 10_000
-"""Regenerated rows, spread over the test file, that stand beside a sample; and test rows that a
-fixed SVM is scored on."""
+"""Number of regenerated rows, spread over the test file, that are compared with a sample; also the
+number of test rows for a fixed SVM."""
 
 CONVEX_KERNEL, CONVEX_C = Kernel("rbf", 0.01), 10.0
 CONVEX_OWN, CONVEX_TRANSFER, RECT_IMG_RBF = 1.0, 1.5, 0.5
-"""Points that an SVM's error may be off: on its own rows, on genuine ones, from the published."""
+"""Tolerances of an SVM's test error in percentage points: on rows of its own set, on genuine rows,
+and compared with the published error."""
 
 
 def say(text: object) -> None:
-    """Print on stderr what takes its time."""
+    """Print on stderr."""
     print(text, file=sys.stderr)
 
 
-# What is measured: one number a row of the set, then a mean or a quantile.
+# Measures: one number per row of the set, then a mean or a quantile.
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The mean over rows of ``values``, (rows,), or a quantile of them."""
+    """The mean or a quantile of ``values``, (rows,)."""
 
     part: str
-    """The rows that are meant, such as "convex"."""
+    """Name of the rows that are measured, such as "convex"."""
     name: str
     values: Array
     percentile: int | None = None
     judged: bool = True
-    """False for what depends on the photographs alone, which are not the authors'."""
+    """False if it depends only on the photographs, which are not the authors'."""
 
     def value(self) -> float:
         """The statistic; NaN without rows."""
         return float(self._statistic(self.values[None])[0])
 
     def standard_error(self) -> float:
-        """By bootstrap over rows, the same at each call; 0 where all rows are alike."""
+        """Bootstrap over rows, the same at each call; 0 if all rows have the same value."""
         n = len(self.values)
         picks = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
         return float(self._statistic(self.values[picks]).std(ddof=1))
@@ -105,7 +106,7 @@ class Measure:
 
 
 def measures(spec: DatasetSpec, pixels: Array, labels: Array) -> list[Measure]:
-    """Measure rows (n, d) of a set, as it stores them; the same list for any rows of it."""
+    """Measure rows (n, d) of a set as stored; any rows of a set give the same list of measures."""
     images = pixels.reshape(-1, *spec.image)
     match spec.name:
         case "rect":
@@ -134,7 +135,7 @@ def _digits(pixels: Array) -> Iterator[Measure]:
 
 
 def _over_photographs(dataset: str, pixels: Array) -> Iterator[Measure]:
-    """A background pixel is k/255; one of a digit is k/256, or anything once it is turned."""
+    """Background pixels are k/255; digit pixels are k/256, or have any value after rotation."""
     k_255, k_256 = (
         np.abs(steps - np.rint(steps)) < NEAR
         for steps in (pixels * np.float32(255), pixels * np.float32(256))
@@ -185,22 +186,22 @@ def _convex(pixels: Array, labels: Array) -> Iterator[Measure]:
     yield Measure("convex", "images all white", white + 0.0)
 
 
-# Genuine rows, and the regenerated ones beside them.
+# Comparison of genuine and regenerated rows.
 
 
 @dataclass(frozen=True)
 class Genuine:
-    """The test rows of a whole set, which say more than all others, or a sample of all its rows."""
+    """The test rows of a whole set, which are most of its rows, or a sample of all splits."""
 
     pixels: Array  # (n, d), in [0, 1]
     labels: Array  # (n,)
     whole: Dataset | None = None
     places: tuple[tuple[str, int], ...] = ()
-    """Split and row of each row of a sample; negative rows count from the end."""
+    """Split and index of each row of a sample; negative indices count from the end."""
 
 
 def find_genuine(spec: DatasetSpec, folders: Iterable[Path]) -> Genuine | None:
-    """Return the whole set of the first folder that has it, else a sample of its rows."""
+    """Return the whole set from the first folder that contains it, else a sample of its rows."""
     sample: Genuine | None = None
     for folder in folders:
         path = folder / f"{spec.name}.npz"
@@ -229,7 +230,7 @@ def _sample(path: Path, spec: DatasetSpec) -> Genuine | None:
 
 
 def compare(dataset: Dataset, genuine: Genuine) -> Iterator[Row]:
-    """Compare all measures of a set: regenerated beside genuine."""
+    """Compare all measures of a regenerated set with the genuine ones."""
     spec, whole = DATASETS[dataset.name], genuine.whole is not None
     ours = dataset.test if whole else dataset.test.take(min(ROWS, len(dataset.test)))
     if genuine.places and spec.recipe and spec.recipe.exact:
@@ -237,8 +238,8 @@ def compare(dataset: Dataset, genuine: Genuine) -> Iterator[Row]:
         same = (np.concatenate(rows) == genuine.pixels).all(axis=1)
         rest = (len(same), None, len(same), int(same.sum()), len(same), 0.0)
         yield _row(dataset, "all", "rows identical at their place", *rest)
-    theirs = measures(spec, genuine.pixels, genuine.labels)
-    for one, other in zip(theirs, measures(spec, ours.as_float(), ours.labels), strict=True):
+    reference = measures(spec, genuine.pixels, genuine.labels)
+    for one, other in zip(reference, measures(spec, ours.as_float(), ours.labels), strict=True):
         error = one.standard_error()
         tolerance = STANDARD_ERRORS * error
         if whole and one.name.startswith("white pixels"):
@@ -262,7 +263,7 @@ def _row(
     tolerance: float | None,
     trained: bool = False,
 ) -> Row:
-    """A line of statistics.csv, rounded to what is meant."""
+    """A row of statistics.csv, rounded to six significant digits."""
     holds = None if tolerance is None else abs(regenerated - genuine) <= tolerance + 1e-9
     values = (dataset.name, part, measure, genuine, genuine_error, genuine_rows, regenerated)
     more = (regenerated_rows, tolerance, dataset.sha256, trained, holds)
@@ -275,11 +276,11 @@ def _rounded(value: object) -> object:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-# How difficult a set is: the errors of SVMs. Statistics do not show all of it.
+# Difficulty of a set: test errors of SVMs, because the statistics do not show all of it.
 
 
 def convex_svm(dataset: Dataset, genuine: Dataset) -> Iterator[Row]:
-    """A fixed SVM on regenerated convex, on its own rows and on genuine ones."""
+    """Train a fixed SVM on regenerated convex; test it on regenerated and on genuine rows."""
 
     def fixed(data: Dataset) -> Svm:
         images = np.concatenate([data.train.as_float(), data.valid.as_float()])
@@ -287,25 +288,25 @@ def convex_svm(dataset: Dataset, genuine: Dataset) -> Iterator[Row]:
         return fit_svm(images, labels, CONVEX_KERNEL, CONVEX_C)
 
     def error(svm: Svm, data: Dataset) -> float:
-        # Spread over the whole file, which is sorted by class.
+        # The rows are spread over the whole file because it is sorted by class.
         return 100 * int(svm.wrong_rows(data.test.take(ROWS)).sum()) / ROWS
 
     say("training two SVMs on convex")
-    theirs, svm = error(fixed(genuine), genuine), fixed(dataset)
+    reference, svm = error(fixed(genuine), genuine), fixed(dataset)
     kind = f"RBF SVM (C {CONVEX_C:g}, gamma {CONVEX_KERNEL.gamma:g}), test error in %"
     for tested, data, tolerance in (
         ("trained and tested on its own rows", dataset, CONVEX_OWN),
         ("trained on it, tested on genuine rows", genuine, CONVEX_TRANSFER),
     ):
-        numbers = (theirs, None, str(ROWS), error(svm, data), ROWS, tolerance)
+        numbers = (reference, None, str(ROWS), error(svm, data), ROWS, tolerance)
         yield _row(dataset, "all", f"{kind}, {tested}", *numbers, trained=True)
 
 
 def rect_img_svms(dataset: Dataset) -> Iterator[Row]:
-    """The SVMs of the published table on regenerated rect-img: selected, then all test rows.
+    """Test the SVMs of the published table on regenerated rect-img, after selection, on all rows.
 
-    The texture of the patches was chosen so that the RBF SVM errs as often as the published one;
-    the polynomial one was not looked at, and is shown as the test of that choice.
+    The texture of the patches was chosen so that the RBF SVM has the published error. The
+    polynomial SVM was not used for this choice; it shows how good the choice is.
     """
     published = {(n.paper, n.dataset, n.model): n.error_percent for n in paper_numbers()}
     for model, settings, tolerance in (
@@ -317,17 +318,17 @@ def rect_img_svms(dataset: Dataset) -> Iterator[Row]:
         say(best)
         svm = trials.train_on_all_rows(*best.point)
         wrong, n = int(svm.wrong_rows(dataset.test).sum()), len(dataset.test)
-        theirs = published["ICML 2008", dataset.name, model]
-        numbers = (theirs, None, "ICML 2008", 100 * wrong / n, n, tolerance)
+        reference = published["ICML 2008", dataset.name, model]
+        numbers = (reference, None, "ICML 2008", 100 * wrong / n, n, tolerance)
         what = f"{model}, selected on validation, test error in %"
         yield _row(dataset, "all", what, *numbers, trained=True)
 
 
-# What is written.
+# Output.
 
 
 def write_statistics(path: Path, new: Sequence[Row]) -> None:
-    """Write the rows, and those of before that are of other sets, or of the same trained SVMs."""
+    """Write the rows; keep earlier rows of other sets, and of SVMs on the same regenerated rows."""
     sha256 = {row["dataset"]: row["regenerated_sha256"] for row in new}
     trained = {row["dataset"] for row in new if row["trained"]}
     unchanged: list[Row] = []
@@ -343,7 +344,7 @@ def write_statistics(path: Path, new: Sequence[Row]) -> None:
 
 
 def draw_sheet(path: Path, dataset: Dataset, genuine: Genuine) -> None:
-    """Genuine | regenerated; of a whole set rows spread over the test file."""
+    """Draw genuine and regenerated images; those of a whole set are spread over the test file."""
     transposed = DATASETS[dataset.name].stored_transposed
     n = TILES[0] * TILES[1]
     rows = len(genuine.labels)
@@ -365,7 +366,7 @@ def draw_sheet(path: Path, dataset: Dataset, genuine: Genuine) -> None:
 
 
 def draw_overview(path: Path, images: Mapping[str, Array]) -> None:
-    """One genuine image of each set in a row, its name below; images (pixels,) by set."""
+    """Draw one genuine image of each set, with its name below; `images`: (pixels,) by set."""
     tiles = np.array([as_shown(2 * image[None] - 1, n).weights[0] for n, image in images.items()])
     sheet = lay_out(
         [Panel(tiles_of(tiles, (28, 28), 1.0), names=list(images))],
@@ -378,11 +379,11 @@ def draw_overview(path: Path, images: Mapping[str, Array]) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Compare, write, and return the exit code."""
+    """Compare the sets, write the results and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--only", choices=RECIPES, action="append", help="this set; repeatable")
-    parser.add_argument("--svm", action="store_true", help="errors of SVMs, too (half an hour)")
+    parser.add_argument("--only", choices=RECIPES, action="append", help="one set; repeatable")
+    parser.add_argument("--svm", action="store_true", help="also train SVMs (half an hour)")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR")
     options = parser.parse_args(words)
     rows: list[Row] = []
@@ -390,7 +391,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for name in options.only or RECIPES:
         genuine = find_genuine(DATASETS[name], options.folders)
         if genuine is None:
-            say(f"{name}: no folder has genuine rows of it")
+            say(f"{name}: skipped, no folder contains genuine rows of it")
             continue
         dataset = load(prepare(name, DataOptions(origin="regenerated"), say))
         rows += compare(dataset, genuine)
@@ -405,9 +406,9 @@ def main(words: Sequence[str] | None = None) -> int:
         draw_overview(OVERVIEW if options.out == OUT else options.out / OVERVIEW.name, images)
     for row in rows:
         if row["holds"] is False:
-            print("off:", *(row[name] for name in COLUMNS[:-3]))
+            print("outside tolerance:", *(row[name] for name in COLUMNS[:-3]))
     judged = [row["holds"] for row in rows if row["holds"] is not None]
-    say(f"{judged.count(True)} of {len(judged)} figures are as near as they should be")
+    say(f"{judged.count(True)} of {len(judged)} statistics are within their tolerance")
     return 0 if judged and all(judged) else 1
 
 

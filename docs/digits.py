@@ -1,9 +1,9 @@
-"""Compare with scikit-learn's RBM pipeline on its digits: python docs/digits.py
+"""Compare models with scikit-learn's RBM pipeline on its digits: python docs/digits.py
 
-Each seed draws 360 test and 360 validation rows of the 1797, by class, and is every model's own
-seed. A model is trained on the other 1077 rows, with the settings of its grid that have the fewest
-wrong validation rows; test rows are looked at once. Writes docs/digits.csv and the table in
-docs/your-data.md. `--seeds 1` is quicker.
+Each seed draws 360 test and 360 validation rows of the 1797, stratified by class, and seeds every
+model. A model is trained on the other 1077 rows with each setting of its grid; the one with the
+fewest wrong validation rows is tested once. Writes docs/digits.csv and the table in
+docs/your-data.md. `--seeds 1` is faster.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ Grid = dict[str, list[Any]]
 
 
 class Model(NamedTuple):
-    """An estimator whose random_state, of its first step, is the seed, and its grid."""
+    """An estimator and its grid; the random_state of its first step is the seed."""
 
     estimator: Any
     grid: Grid
     validates: bool = False
-    """Whether `fit` takes the validation rows, to stop early."""
+    """Whether `fit` uses the validation rows for early stopping."""
 
 
 def models() -> dict[str, Model]:
-    """Every model of the table."""
-    # The pipeline of scikit-learn's example "Restricted Boltzmann Machine features for digit
-    # classification", whose values are in the grids, but for its solver's tol=1: it ends before
-    # the first step unless the rows are nudged.
+    """Return all models of the table."""
+    # The pipeline is that of scikit-learn's example "Restricted Boltzmann Machine features for
+    # digit classification", and its values are in the grids. The exception is its solver's tol=1,
+    # which stops before the first step because we do not add shifted rows as the example does.
     logistic = LogisticRegression(solver="newton-cg", tol=0.01, max_iter=1000)
     penalties = [0.1, 1, 10, 100, 1000, 6000]
     rbm: Grid = {"bernoullirbm__learning_rate": [0.06, 0.1]}
@@ -62,12 +62,12 @@ def models() -> dict[str, Model]:
     destroyed: Grid = {"destruction": [0.1, 0.25, 0.4]}
     tuned: Grid = {"hidden": [(200,), (200, 200)], "learning_rate": [0.1, 0.3]}
     codes = {f"stackeddenoisingautoencoder__{key}": values for key, values in destroyed.items()}
-    of_logistic: Grid = {"logisticregression__C": penalties}
+    logistic_grid: Grid = {"logisticregression__C": penalties}
     return {
         "LogisticRegression": Model(logistic, {"C": penalties}),
-        RIVAL: Model(make_pipeline(BernoulliRBM(), logistic), rbm | of_logistic),
+        RIVAL: Model(make_pipeline(BernoulliRBM(), logistic), rbm | logistic_grid),
         "SdA codes + LogisticRegression": Model(
-            make_pipeline(features, logistic), codes | of_logistic
+            make_pipeline(features, logistic), codes | logistic_grid
         ),
         "network without pretraining": Model(
             clone(network).set_params(pretrain_epochs=0), tuned, True
@@ -78,7 +78,7 @@ def models() -> dict[str, Model]:
 
 
 class Row(NamedTuple):
-    """A line of docs/digits.csv."""
+    """A row of docs/digits.csv."""
 
     model: str
     seed: int
@@ -89,7 +89,7 @@ class Row(NamedTuple):
 
 
 def run(name: str, model: Model, seed: int) -> Row:
-    """Select the settings of a model on the validation rows of a seed, and count test rows."""
+    """Select a model's settings on the validation rows of a seed; count its wrong test rows."""
     (X, y), (X_valid, y_valid), (X_test, y_test) = rows(seed)
     estimator = clone(model.estimator)
     first = getattr(estimator, "steps", [("", estimator)])[0][1]
@@ -97,7 +97,7 @@ def run(name: str, model: Model, seed: int) -> Row:
     validation = {"X_valid": X_valid, "y_valid": y_valid} if model.validates else {}
     tried = []
     with TemporaryDirectory() as folder:
-        if hasattr(estimator, "steps"):  # fits that differ in the last step share those before
+        if hasattr(estimator, "steps"):  # settings of the last step reuse the earlier steps
             estimator.set_params(memory=folder)
         for settings in ParameterGrid(model.grid):
             fitted = clone(estimator).set_params(**settings).fit(X, y, **validation)
@@ -109,7 +109,7 @@ def run(name: str, model: Model, seed: int) -> Row:
 
 
 def rows(seed: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Images and labels of the training, validation and test rows."""
+    """Return images and labels of the training, validation and test rows."""
     X, y = load_digits(return_X_y=True)
     rest, test = train_test_split(
         np.arange(len(y)), test_size=HELD_OUT, stratify=y, random_state=seed
@@ -119,7 +119,7 @@ def rows(seed: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
 
 
 def table(found: Sequence[Row]) -> str:
-    """The table of the page, from the lines of the CSV file."""
+    """Return the table of the page from the rows of the CSV file."""
     errors: dict[str, list[float]] = {}
     for row in sorted(found, key=lambda row: row.seed):
         errors.setdefault(row.model, []).append(100 * row.test_wrong / row.n_test)
@@ -140,13 +140,13 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def page(text: str, found: Sequence[Row]) -> str:
-    """The text of docs/your-data.md with the table renewed."""
+    """Return the text of docs/your-data.md with an updated table."""
     begin, end = r"(<!-- digits: [^\n]* -->\n\n)", r"(\n\n<!-- end -->)"
     return re.sub(begin + ".*?" + end, lambda m: m[1] + table(found) + m[2], text, flags=re.DOTALL)
 
 
 def read(path: Path) -> list[Row]:
-    """The lines of the CSV file."""
+    """Read the rows of the CSV file."""
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(file))[1:]
     return [
@@ -155,10 +155,10 @@ def read(path: Path) -> list[Row]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run every model with every seed, and write."""
+    """Run every model with every seed and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--out", type=Path, default=DOCS, help="a folder with your-data.md")
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder with your-data.md")
     asked = parser.parse_args(words)
     jobs = [(*item, seed) for seed in range(asked.seeds) for item in models().items()]
     found = Parallel(n_jobs=-1)(delayed(run)(*job) for job in jobs)

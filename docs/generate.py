@@ -1,8 +1,8 @@
-"""Write what the documentation quotes: tables from results/ and docs/datasets/, every --help.
+"""Update generated parts of the documentation: tables from results/ and docs/datasets/, all --help.
 
-Run by `make readme`; a test fails where the documents and their sources disagree. With
-`--reference FOLDER…` the rows of these results folders, whichever origin their data have, are first
-taken as reference rows of their studies.
+`make readme` runs it; a test fails if a document differs from its source. `--reference FOLDER…`
+first copies the rows of these results folders, on data of any origin, into the reference rows of
+their studies.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ RELIABILITY = ROOT / "docs" / "reliability"
 REFERENCE_COLUMNS = [field.name for field in fields(ReferenceRow)]
 ORIGINS = {
     "original": "On the authors' data:",
-    "regenerated": "On regenerated data, as `make results` makes them without the authors' files:",
+    "regenerated": "On regenerated data, which `make results` uses without the authors' files:",
 }
 COUNTS = {1: "one", 2: "two", 3: "three"}
 HELP_WIDTH = 80
 
 
 def readme(text: str) -> str:
-    """Return README's text with the tables of the reference rows renewed."""
+    """Return the text of README.md with updated tables of the reference rows."""
     table = reference_table("icml2008")
     parts = []
     for origin, heading in ORIGINS.items():
@@ -69,7 +69,7 @@ def readme(text: str) -> str:
     parts.append(f"{_runs(table)}, {_seeds(table)}. {sources(map(paper_number, table))}".strip())
     text = _between(text, "table", "\n{}\n".format("\n\n".join(parts)))
     study = shown_study()
-    # Of a cell that was run on data of both origins, the row on the authors'.
+    # Of a cell with rows of both origins, show the row on the authors' data.
     whole = list({row.cell: row for row in reversed(reference_table(study))}.values())[::-1]
     shown = [row for row in whole if row.model == "SdA-3"]
     verdicts = [row.verdict for row in whole]
@@ -83,7 +83,7 @@ def readme(text: str) -> str:
 
 
 def shown_study() -> str:
-    """Return the study that README shows as the whole table: table1 once each cell has been run."""
+    """Return the study that README shows as the whole table: table1 if all its cells were run."""
     cells = {cell.cell for cell in resolve_study("table1").all_cells}
     return "table1" if {row.cell for row in reference_table("table1")} == cells else "table1-tuned"
 
@@ -95,7 +95,7 @@ def _runs(table: list[TableRow]) -> str:
 
 
 def _seeds(table: list[TableRow]) -> str:
-    """How many seeds the rows have: `one seed each`, `the mean of three seeds`."""
+    """Describe the number of seeds: `one seed each`, `the mean of three seeds`."""
     counts = sorted({len(row.seeds.split()) for row in table})
     if counts == [1]:
         return "one seed each"
@@ -103,7 +103,7 @@ def _seeds(table: list[TableRow]) -> str:
 
 
 def reference_table(study: str) -> list[TableRow]:
-    """Return a study's table as it follows from its reference rows, original data first."""
+    """Return the table of a study's reference rows, original data first."""
     resolved = resolve_study(study)
     cells = {cell.cell: cell.experiment for cell in resolved.all_cells}
     table = []
@@ -113,7 +113,7 @@ def reference_table(study: str) -> list[TableRow]:
 
 
 def _run(row: ReferenceRow, experiment: AnyExperiment, reference: Reference) -> RunRow:
-    """A reference row with what its cell and the paper say of it."""
+    """Complete a reference row with the settings of its cell and the paper's numbers."""
     dataset, model = experiment.dataset, model_name(experiment)
     destruction = destruction_percent(experiment)
     n_test = DATASETS[dataset].n_test
@@ -137,10 +137,10 @@ def _run(row: ReferenceRow, experiment: AnyExperiment, reference: Reference) -> 
 
 
 def write_reference(folders: Sequence[Path]) -> None:
-    """Take the rows of results folders as reference rows of their studies.
+    """Copy the rows of results folders into the reference rows of their studies.
 
-    A row takes the place of that of its cell, seed and data. Rows without a result, and those whose
-    settings are not, or no longer, those of their cell, are left out.
+    A row replaces that of the same cell, seed and data. Rows without a result, and rows whose
+    settings are not the current ones of their cell, are left out.
     """
     taken: dict[str, list[ReferenceRow]] = {}
     for folder in folders:
@@ -160,14 +160,14 @@ def write_reference(folders: Sequence[Path]) -> None:
 
 
 def _is_current(row: ReferenceRow, cell: AnyExperiment | None) -> bool:
-    """Whether a row's settings are those of its cell."""
+    """Whether a row has the current settings of its cell."""
     return cell is not None and row.config_sha256 == config_sha256(
         with_seed(cell, row.seed), row.numerics
     )
 
 
 def results(text: str) -> str:
-    """Return the text of docs/results.md with the versions of the reference rows renewed."""
+    """Return the text of docs/results.md with updated versions of the reference rows."""
     rows = [row for folder in study_folders().values() for row in reference_rows(folder)]
     made = Counter((row.numerics, row.engine, row.device, row.versions) for row in rows)
     lines = [
@@ -178,10 +178,10 @@ def results(text: str) -> str:
 
 
 def renew_claims(text: str) -> str:
-    """Return the text of docs/table1.md with the outcomes of the paper's claims renewed."""
+    """Return the text of docs/table1.md with updated outcomes of the paper's claims."""
     results = ROOT / "results" / "table1"
     if shown_study() != "table1":
-        return _between(text, "claims", "\nNot judged yet: `table1` has not been run in full.\n")
+        return _between(text, "claims", "\nNot available: `table1` has not been run in full.\n")
     table = read_results(results / "table.csv", TableRow)
     rows = read_results(results / "runs.csv", RunRow)
     printed = paper_table(resolve_study("table1"), rows, table)
@@ -208,12 +208,12 @@ def _command_names() -> Iterator[tuple[str, ...]]:
 
 
 def datasets(text: str) -> str:
-    """Return the text of docs/datasets.md with the figures of each set renewed."""
+    """Return the text of docs/datasets.md with updated statistics of each set."""
     with (ROOT / "docs" / "datasets" / "statistics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for name in dict.fromkeys(row["dataset"] for row in rows):
         lines = [
-            "| rows | measure | genuine | of | regenerated | of | may be off by | |",
+            "| part | measure | genuine | rows | regenerated | rows | tolerance | |",
             "|---|---|---:|---|---:|---:|---:|---|",
         ]
         lines += [_figure(row) for row in rows if row["dataset"] == name]
@@ -223,13 +223,13 @@ def datasets(text: str) -> str:
 
 
 def experiments(text: str) -> str:
-    """Return the text of docs/experiments.md with the table of all settings renewed."""
+    """Return the text of docs/experiments.md with an updated table of all settings."""
     lines = ["| key | value | default | |", "|---|---|---|---|"]
     for name, kind in _sections().items():
         properties = kind.model_json_schema()["properties"] if name else _outside_sections()
         for key, about in properties.items():
             if "$ref" in about or "anyOf" in about:
-                continue  # a section, which has lines of its own
+                continue  # a section, whose settings have their own lines
             default = _default(about["default"]) if "default" in about else ""
             what = about.get("description", "").replace("|", "\\|")
             dotted = f"{name}.{key}" if name else key
@@ -238,17 +238,17 @@ def experiments(text: str) -> str:
 
 
 def _outside_sections() -> dict[str, Any]:
-    """The keys of an experiment that stand in no section; of one on filters as well."""
+    """The keys of experiments outside sections, including those only for filters."""
     keys: dict[str, Any] = dict(Experiment.model_json_schema()["properties"])
     on_filters: dict[str, Any] = FilterExperiment.model_json_schema()["properties"]
     names = [*keys["dataset"]["enum"], *on_filters["dataset"]["enum"]]
     keys["dataset"]["enum"] = list(dict.fromkeys(names))
-    whole, _ = on_filters["rows"].pop("anyOf")  # or null, for all of them
+    whole, _ = on_filters["rows"].pop("anyOf")  # the other is null, for all rows
     return keys | {"rows": on_filters["rows"] | whole}
 
 
 def _sections() -> dict[str, type[Settings]]:
-    """The sections of every kind of experiment, in the order in which files have them."""
+    """The sections of all kinds of experiments, in the order of the files."""
     found: dict[str, type[Settings]] = {"": Experiment}
     for experiment in (Experiment, SvmExperiment, FilterExperiment):
         for name, field in experiment.model_fields.items():
@@ -259,7 +259,7 @@ def _sections() -> dict[str, type[Settings]]:
 
 
 def _values(about: dict[str, Any]) -> str:
-    """What a setting may be, as its schema has it."""
+    """Describe the values of a setting from its schema."""
     if about["type"] == "array":
         return f"a list, each {_values(about['items'])}"
     if about["type"] == "boolean":
@@ -275,23 +275,23 @@ def _values(about: dict[str, Any]) -> str:
 
 
 def _default(value: object) -> str:
-    """A default as a file would have it."""
+    """Write a default as in an experiment file."""
     if value == []:
-        return "by the kernel"
+        return "depends on the kernel"
     if value is None:
         return "all"
     return f"`{value}`" if isinstance(value, str) else json.dumps(value)
 
 
 def reliability(text: str) -> str:
-    """Return the text of docs/reliability.md with the figures of the last long runs renewed."""
+    """Return the text of docs/reliability.md with updated results of the last long runs."""
     for name in ("torture", "fuzz"):
         text = _between(text, name, f"\n{_as_markdown(RELIABILITY / f'{name}.csv')}\n")
     return text
 
 
 def _as_markdown(path: Path) -> str:
-    """A CSV file as it is."""
+    """Write a CSV file as a Markdown table."""
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     lines = [header, ["---"] * len(header), *rows]
@@ -299,9 +299,9 @@ def _as_markdown(path: Path) -> str:
 
 
 def _contents() -> str:
-    """Sizes, archives and digests of the eight sets."""
+    """The table of sizes, archives and digests of the eight sets."""
     lines = [
-        "| set | rows | archive | kept as | original content | regenerated content |",
+        "| set | rows | archive | stored as | original content | regenerated content |",
         "|---|---|---|---|---|---|",
     ]
     for spec in DATASETS.values():
@@ -317,7 +317,7 @@ def _contents() -> str:
 
 
 def _figure(row: dict[str, str]) -> str:
-    holds = {"True": "holds", "False": "**off**", "": "shown only"}[row["holds"]]
+    holds = {"True": "within", "False": "**outside**", "": "not judged"}[row["holds"]]
     cells = (row["part"], row["measure"], _short(row["genuine"]), row["genuine_rows"])
     ours = (_short(row["regenerated"]), row["regenerated_rows"], _short(row["tolerance"]), holds)
     return f"| {' | '.join((*cells, *ours))} |"
@@ -328,7 +328,7 @@ def _short(number: str) -> str:
 
 
 def _trained() -> str:
-    """The reference rows of networks on regenerated rect-img, beside the paper's."""
+    """The table of reference rows of networks on regenerated rect-img, with the paper's numbers."""
     rows = reference_table("icml2008")
     shown = [r for r in rows if (r.dataset, r.data_origin) == ("rect-img", "regenerated")]
     return f"{table_markdown(shown)}\n\n{sources(map(paper_number, shown))}"
@@ -345,12 +345,12 @@ def _between(text: str, mark: str, content: str) -> str:
     pattern = rf"(<!-- {mark}: [^>]*-->\n).*?(\n<!-- end -->)"
     new, count = re.subn(pattern, lambda m: f"{m[1]}{content}{m[2]}", text, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"there are {count} places marked '{mark}', expected 1")
+        raise SystemExit(f"found {count} places marked '{mark}', expected 1")
     return new
 
 
 def main() -> None:
-    """Write what is quoted in README.md and docs/, and the whole of docs/commands.md."""
+    """Update the generated parts of README.md and docs/, and write docs/commands.md."""
     if sys.argv[1:2] == ["--reference"]:
         write_reference([Path(folder) for folder in sys.argv[2:]])
     for path, renewed in (

@@ -1,6 +1,6 @@
 """Write the digests of genuine rows that the package ships: python docs/genuine_rows.py FOLDER
 
-FOLDER holds a NAME.npz for each of the eight sets, with X (60, 784), y, and for each row its split
+FOLDER contains NAME.npz for each of the eight sets, with X (60, 784), y, and for each row its split
 (train, valid, test) and the end of the split that it is from (first, last).
 """
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(folder: Path) -> None:
-    """Write the digests of the genuine rows in a folder of NAME.npz with X, y, split, end."""
+    """Write the digests of the genuine rows in `folder`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

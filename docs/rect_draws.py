@@ -1,9 +1,9 @@
-"""Draw rect with eight seeds, and check that the recipe has the median: python docs/rect_draws.py
+"""Draw rect with eight seeds and check the recipe's seed: python docs/rect_draws.py [FOLDER]
 
-An RBF SVM of fixed gamma and C is trained on the 1000 training rows of each draw and errs on some
-of its 50 000 test rows. The recipe has the seed whose error is the median (of eight, the lower of
-the two in the middle); exit code 1 where it has another. With a folder as argument, each draw is
-also written to FOLDER/SEED/rect.npz, which `dae train --data-dir FOLDER/SEED` takes.
+An RBF SVM with fixed gamma and C is trained on the 1000 training rows of each draw and tested on
+its 50 000 test rows. The recipe should have the seed with the median error (of eight, the lower of
+the two in the middle); otherwise the exit code is 1. If FOLDER is given, each draw is also written
+to FOLDER/SEED/rect.npz, for `dae train --data-dir FOLDER/SEED`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from dae_cli.data.recipes.shapes import RECT_SEED, generate_rect
 
 SEEDS = range(8)
 GAMMA, C = 10**-1.25, 1.0
-"""What SVM_rbf had selected on the validation rows of recipe 1."""
+"""Parameters that SVM_rbf selected on the validation rows of recipe 1."""
 BLOCKS = 10
 
 
 def main(folder: Path | None) -> bool:
-    """Print the error of each draw, their spread, and the seed of the median."""
+    """Print the error of each draw, their spread and the median seed; return whether it is ours."""
     errors: dict[int, float] = {}
     for seed in SEEDS:
         drawn = generate_rect(DATASETS["rect"], seed)
@@ -46,7 +46,7 @@ def main(folder: Path | None) -> bool:
 
 
 def error_percent(drawn: Content) -> float:
-    """The test error of the fixed SVM, trained on the training rows of a draw."""
+    """Test error of the fixed SVM, trained on the training rows of a draw."""
     n = DATASETS["rect"].n_train
     machine = SVC(kernel="rbf", gamma=GAMMA, C=C).fit(drawn.pixels[:n], drawn.labels[:n])
     images = np.array_split(drawn.test_pixels, BLOCKS)

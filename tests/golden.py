@@ -1,9 +1,8 @@
-"""What two small studies come to, as files below tests/golden; `python -m tests.golden` rewrites
-them.
+"""Results of two small studies, stored in tests/golden; `python -m tests.golden` rewrites them.
 
-*tiny* is trained: networks of two seeds, an SVM, and a cell that fails. *table* is made up: every
-state that a cell of the paper's table can be in, what was searched, and what was tried. *names* are
-those of the runs of the shipped studies, with the digests of their settings.
+*tiny* is trained: networks with two seeds, an SVM, and a cell that fails. *table* is invented: all
+states of a cell in the paper's table, a search, and a tried.md. *names* has the names of the runs
+of the shipped studies, with the digests of their settings.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from tests.support.tiny import write_study
 FOLDER = Path(__file__).with_name("golden")
 SHIPPED = ("icml2008", "table1", "table1-tuned", "filters-mnist", "natural-images")
 TOLERANCE = 1e-5
-"""Of a number with a decimal point, relative to it: machines add in other orders."""
+"""Relative tolerance of decimal numbers, because machines add in different orders."""
 CELLS: dict[str, dict[str, Any]] = {
     "rect-0": {},
     "rect-10": {"corruption": {"destruction": 0.1}},
@@ -61,7 +60,7 @@ SHARED = {
 
 
 def write_patterns(folder: Path) -> None:
-    """Write rect.npz: 60 pictures, again and again, a few labels wrong.
+    """Write rect.npz, with 60 repeated pictures and a few wrong labels.
 
     So few that none comes to lie between two classes on one machine and not on another.
     """
@@ -84,7 +83,7 @@ def write_patterns(folder: Path) -> None:
 
 
 def train(folder: Path) -> Path:
-    """Train the study *tiny* and return its results, which tell nothing of machine and moment."""
+    """Train the study *tiny* and return its results, without traces of machine and time."""
     title, paper = "Tiny: five cells of rect", "Nobody, Table 0"
     write_study(folder, "golden", CELLS, title=title, paper=paper, shared=SHARED)
     write_patterns(folder)
@@ -98,7 +97,7 @@ def train(folder: Path) -> Path:
     header, *rows = _csv_of(out / "runs.csv")
     versions = "dae 0; python 3; torch 2; numpy 1"
     for name, value in (("minutes", "1.2"), ("commit", "abc"), ("versions", versions)):
-        for row in rows:  # of runs that failed, nothing else tells
+        for row in rows:  # failed runs have no files with these values
             row[header.index(name)] = value
     write_csv(out / "runs.csv", [header, *rows])
     report = (out / "REPORT.md").read_text(encoding="utf-8")
@@ -109,7 +108,7 @@ def train(folder: Path) -> Path:
 
 
 def make_table(folder: Path) -> Path:
-    """Make the results of the study *table* up, report them, and return their folder."""
+    """Invent results of the study *table*, report them, and return their folder."""
     models = ("SVM_rbf", "DBN-1", "SAA-3", "DBN-3", "SdA-3", "NNet-1")
     sets = ("bg-rand", "rect-img", "convex")
     cells = {name_of(d, m): {"dataset": d, **SETTINGS[m]} for d in sets for m in models}
@@ -185,7 +184,7 @@ def run_names(study: str) -> str:
 
 
 def golden_files(folder: Path) -> dict[str, str]:
-    """Make both studies in a folder, and return the files' content by their names."""
+    """Make both studies in a folder and return the contents of the files by name."""
     with chdir(folder):
         tiny, table = train(folder), make_table(folder)
         found = {f"names/{study}.csv": run_names(study) for study in SHIPPED}
@@ -196,7 +195,7 @@ def golden_files(folder: Path) -> dict[str, str]:
             written = re.compile("^Written on .* cores;", re.MULTILINE)
             report = f"{name}/REPORT.md"
             found[report] = written.sub("Written on ANY MACHINE;", found[report])
-        del found["table/wrong_rows.csv"], found["table/runs.csv"]  # they were made up
+        del found["table/wrong_rows.csv"], found["table/runs.csv"]  # these are invented
         network = next((tiny / "runs").glob("rect-sda3-10-s1-*"))
         svm = next((tiny / "runs").glob("rect-svm-*"))
         for run, file in ((network, "config.yaml"), (network, "metrics.csv"), (svm, "trials.csv")):
@@ -209,8 +208,7 @@ def golden_files(folder: Path) -> dict[str, str]:
 
 
 def page_text(page: str) -> str:
-    """Return what there is to read on a page, a line each piece; what pictures say of themselves
-    in brackets."""
+    """Return the texts of a page, one per line, with texts of pictures in brackets."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

@@ -1,7 +1,7 @@
-"""Numbers that must stay what they are: those drawn, those computed, whoever computes them.
+"""Random numbers and results that must not change, on any machine.
 
-The digests are the net under every rebuild. One that changes means that the same settings and data
-give other results than before, and a new version of the numerics.
+The digests protect every refactoring. A changed digest means that the same settings and data give
+different results than before, which requires a new NUMERICS_VERSION.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def digest(*arrays: NDArray[Any]) -> str:
     return sha256.hexdigest()[:16]
 
 
-# What is drawn
+# Random numbers
 
 
 def test_streams_give_these_numbers_on_every_machine() -> None:
@@ -82,7 +82,7 @@ def test_the_corruption_is_this() -> None:
         assert digest(corrupted(settings, clean, 3, 1, 2)) == expected, corruption
 
 
-# What is computed
+# Results of training
 
 
 SHARED: dict[str, Any] = STUDY["shared"] | {
@@ -115,7 +115,7 @@ BITS = {
     "rbm": "b9a75d28cdf5f83e",
     "tuned": "45309519dcb89f36",
 }
-"""Digests of each cell's parameters, whatever the processor that the kernels are compiled for."""
+"""Digests of each cell's parameters, for kernels compiled for any processor."""
 COUNTS = {
     "masking": ("32", "10.00", "3"),
     "untied": ("32", "10.00", "1"),
@@ -124,17 +124,17 @@ COUNTS = {
     "rbm": ("32", "10.00", "6"),
     "tuned": ("32", "10.00", "6"),
 }
-"""Wrong test rows, the validation error and the best epoch of each cell."""
+"""Number of wrong test rows, validation error and best epoch of each cell."""
 
 NO_AVX512 = {
     "NUMBA_CPU_NAME": "haswell",
     "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.2,+popcnt,+lzcnt,-avx512f",
 }
-"""What makes Numba compile as for a processor without AVX-512."""
+"""Settings that make Numba compile for a processor without AVX-512."""
 
 
 def bits_of(results: Path) -> dict[str, str]:
-    """The digest of each cell's final parameters, by names in order."""
+    """Digests of each cell's final parameters in the order of their names."""
     found = {}
     for row in read_csv(results / "runs.csv"):
         path = results / "runs" / row["run"] / "checkpoint.safetensors"
@@ -154,7 +154,7 @@ def counts_of(results: Path) -> dict[str, tuple[str, str, str]]:
 
 @pytest.fixture
 def study(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The study of all cells in the test's folder; the path of its results to come."""
+    """Write a study of all cells; returns the path of its future results."""
     write_study(tmp_path, "bits", CELLS, shared=SHARED)
     monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
     return tmp_path / "results" / "bits"
@@ -165,7 +165,7 @@ def test_compiled_ends_at_these_bits_and_torch_within_rounding_of_them(
     dae: Callable[..., Ended], study: Path
 ) -> None:
     if not has_engine("compiled"):
-        pytest.skip("the engine compiled cannot be had here")
+        pytest.skip("the engine compiled is not available")
     dae("replicate", "bits", "--engine", "compiled").succeeded()
     compiled = study.rename(study.with_name("compiled"))
     assert {row["engine"] for row in read_csv(compiled / "runs.csv")} == {"compiled"}
@@ -190,7 +190,7 @@ def test_compiled_without_avx512_ends_at_the_same_bits(
     child: Callable[..., Child], dae: Callable[..., Ended], study: Path, tmp_path: Path
 ) -> None:
     if not llvmlite.binding.get_host_cpu_features().get("avx2"):
-        pytest.skip("this processor is not compiled for otherwise")
+        pytest.skip("this processor has no AVX2")
     wide = {"pretrain": {"epochs": 1}, "finetune": {"max_epochs": 1, "patience": 1}}
     cells = CELLS | {"wide": wide | {"model": {"hidden": [1000, 1000, 1000]}}}
     write_study(tmp_path, "bits", cells, shared=SHARED)

@@ -1,4 +1,4 @@
-"""What checkpoint.safetensors holds, and what of a stranger's is refused before it is computed."""
+"""Contents of checkpoint.safetensors, and rejection of invalid or untrusted files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Change = Callable[[dict[str, Any], dict[str, Any]], object]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The checkpoint of a finished run of the toy experiment, its last network included."""
+    """Checkpoint of a finished run of the toy experiment, including its last network."""
     path = tmp_path_factory.mktemp("whole") / "checkpoint.safetensors"
     moments = train(SETTINGS, DATA).moments
     assert train(SETTINGS, DATA, stop_after=moments, save_to=path).phase == "done"
@@ -35,7 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def checkpoint(whole: bytes, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """A copy of this checkpoint."""
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(whole)
     return path
@@ -51,7 +51,7 @@ def refused(path: Path, chosen: dict[str, Any] = SETTINGS, *parts: str, **how: A
         assert part in text, text
 
 
-# What it holds
+# Contents
 
 
 def test_nothing_is_pickled_the_file_is_a_header_and_raw_numbers(checkpoint: Path) -> None:
@@ -71,7 +71,7 @@ def test_nothing_is_pickled_the_file_is_a_header_and_raw_numbers(checkpoint: Pat
     assert len(raw) == 8 + length + 4 * sum(sizes)
 
 
-# What is refused
+# Rejected files
 
 
 def test_other_settings_and_other_data_are_refused(checkpoint: Path) -> None:
@@ -218,13 +218,13 @@ def test_a_run_in_the_midst_of_a_phase_must_have_what_the_phase_needs(tmp_path: 
         train(chosen, DATA, stop_after=moment, save_to=path)
         rewrite(path, tensor(name, np.zeros((9, 9), np.float32)))
         refused(path, chosen, name, "9, 9", str(list(stopped.tensors[name].shape)))
-    # Between the layers there are no chains.
+    # There are no chains between layers.
     assert "chains" not in train(rbms, DATA, stop_after=13, save_to=path).tensors
     assert read(path, rbms, DATA).layer == 1
 
 
 def test_the_middle_of_an_epoch_that_this_run_cannot_be_in_is_refused(tmp_path: Path) -> None:
-    """Else fewer steps are taken unnoticed, or NumPy ends the command with an OverflowError."""
+    """Otherwise steps would be skipped silently or NumPy would raise an OverflowError."""
     path = tmp_path / "checkpoint"
     for moment, change in (
         (3, {"steps": -1}),

@@ -19,7 +19,7 @@ BEST, DENOISING, DEEP, PRETRAINING, SVMS, DBN, VERDICTS = range(7)
 """The claims, in the order of the report."""
 HOLDS, WHERE_TESTED, IN_PART = "holds", "holds where tested", "holds in part"
 NOT, UNDECIDED, UNTESTED = "does not hold", "not decided here", "not tested here"
-COMPARISONS = "The claims, data set by data set"
+COMPARISONS = "Claims by data set"
 
 
 class Report:
@@ -38,24 +38,24 @@ class Report:
 
     @property
     def claims(self) -> list[str]:
-        """The claims, a line each."""
+        """The lines of the claims."""
         (section,) = (text for name, text in self.sections.items() if "claims hold" in name)
         return [line for line in section.splitlines() if line.startswith("- ")]
 
     @property
     def outcomes(self) -> list[str]:
-        """What became of each claim."""
+        """The outcome of each claim."""
         return [line.split("**")[1] for line in self.claims]
 
     def numbers(self, claim: int) -> list[str]:
-        """The numbers of a claim's evidence, names of models left out."""
+        """Return the numbers in a claim's evidence, without those in names of models."""
         evidence = re.sub(r"[A-Za-z]+-\d", "", self.claims[claim].split("**")[2])
         return re.findall(r"\d+(?:\.\d+)?", evidence)
 
 
 @pytest.fixture
 def report(dae: Dae, tmp_path: Path) -> Callable[..., Report]:
-    """Write the report of these errors; `first`: where the wrong test rows of a cell begin."""
+    """Write the report of these errors; `first`: index of the first wrong test row of a cell."""
 
     def write(
         errors: Errors,
@@ -73,7 +73,7 @@ WriteReport = Callable[..., Report]
 
 
 def errors_of(text: str) -> Errors:
-    """Errors from `rect: SAA-3 2.4, SdA-3 1.9; convex: DBN-1 –`; – : not run."""
+    """Return errors from `rect: SAA-3 2.4, SdA-3 1.9; convex: DBN-1 –`; – means not run."""
     found = {}
     for line in text.split("; "):
         dataset, _, models = line.partition(": ")
@@ -91,7 +91,7 @@ def test_by_the_overlap_of_intervals_the_papers_best_models_are_these(
     sets = tuple(dict.fromkeys(number[1] for number in published_numbers()))
     found = report({(name, "SdA-3"): [1.0] for name in sets} | {("rect", "DBN-3"): []})
     bold = {}
-    for row in found.table("Table 1, ours over the paper's"):
+    for row in found.table("Table 1: our results above the paper's"):
         papers = {model: cell.split("paper: ")[1] for model, cell in row.items() if model}
         assert len(papers) == 7
         bold[row[""]] = {name.split()[0] for name, cell in papers.items() if "**" in cell}
@@ -112,7 +112,7 @@ def test_bold_is_whose_printed_interval_touches_that_of_the_best(report: WriteRe
     # Half widths are .34 each: ends touch at a distance of .68.
     errors = {"SAA-3": [18.0], "SdA-3": [18.68], "DBN-3": [18.69], "DBN-1": [18.10]}
     (row,) = report({("convex", m): e for m, e in errors.items()}).table(
-        "Table 1, ours over the paper's"
+        "Table 1: our results above the paper's"
     )
     bold = [name.split()[0] for name, cell in row.items() if "**" in cell.split("<br>")[0]]
     assert bold == ["DBN-1", "SAA-3", "SdA-3"]
@@ -122,7 +122,7 @@ def test_a_study_of_autoencoders_alone_has_neither_table_nor_claims(
     finished: tuple[Path, Ended],
 ) -> None:
     report = Report(finished[0])
-    assert next(iter(report.sections)) == "Ours and the paper's"
+    assert next(iter(report.sections)) == "Our results and the paper's"
     assert "<a id=" not in report.text
 
 
@@ -140,7 +140,7 @@ def test_what_was_not_run_or_failed_is_not_tested(report: WriteReport) -> None:
 def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
     report: WriteReport,
 ) -> None:
-    far = 5_000  # many rows tell, and a few more wrong ones mean nothing
+    far = 5_000  # many rows differ, and a few more are not significant
     compared: dict[str, tuple[list[float], list[float], int | None, int | None, str, str]] = {
         "basic": ([21.41, 21.41], [21.4, 21.4], 0, far, "undecided", "p ≤ .05 in none of 2 seeds"),
         "bg-rand": ([23.0, 21.0, 21.0], [21.4, 22.0, 22.0], 0, 0, "undecided",
@@ -165,7 +165,9 @@ def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
     assert outcomes == {dataset: (here, by) for dataset, (*_, here, by) in compared.items()}
     beside = {row["data set"]: row["the first is"] for row in rows}
     assert beside["bg-rand"].startswith("not decided: its error is 0.13 ± ")
-    assert beside["rot-bg-img"].startswith("worse: its error is 1.00 points higher; McNemar's test")
+    assert beside["rot-bg-img"].startswith(
+        "worse: its error is 1.00 points higher (McNemar's test: p"
+    )
     assert "McNemar's test cannot be made" in beside["rect"]
     assert rows[-1] == {
         "models": "SdA-3, SAA-3",
@@ -184,8 +186,8 @@ def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
 def test_what_becomes_of_a_claim_follows_from_the_sets_on_which_the_paper_has_it(
     report: WriteReport,
 ) -> None:
-    # In the paper SdA-3 is below SAA-3 on rect and rect-img, on convex it is not; its own
-    # exception to SdA-3 being among the best is bg-rand.
+    # In the paper, SdA-3 is below SAA-3 on rect and rect-img, but not on convex. Only on bg-rand,
+    # SdA-3 is not among the best.
     lower, exception = "rect-img: SAA-3 22.5, SdA-3 21.4", "bg-rand: DBN-3 6.7, SdA-3 10.4"
     equal = "convex: DBN-3 18.0, SdA-3 18.2"
     for errors, *claims in (
@@ -222,8 +224,8 @@ def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
     assert found.outcomes == [HOLDS] * 7
     units = {(row["models"], row["hidden units"]) for row in found.table(COMPARISONS)}
     assert units >= {("SdA-3, NNet-1", "8-6-4, 8"), ("SdA-3, SVM_poly", "8-6-4, –")}
-    assert len(found.table(COMPARISONS)) == 7  # none twice
-    # Equal errors, where the paper's differ.
+    assert len(found.table(COMPARISONS)) == 7  # no duplicates
+    # Equal errors; the paper's differ.
     assert report({**errors, ("rect", "NNet-1"): [9.0]}).outcomes[PRETRAINING] == IN_PART
     assert report(errors).outcomes[BEST] == WHERE_TESTED
 
@@ -233,7 +235,7 @@ def test_svm_rbf_calibrated_the_recipe_of_rect_img_and_counts_nowhere_on_data_of
 ) -> None:
     errors = errors_of("rect-img: SVM_rbf 20.5, SVM_poly 24.05, SAA-3 22, SdA-3 22; "
                        "convex: SVM_rbf 19.13, SdA-3 19.06")  # fmt: skip
-    table, ours = Path("results/made/table.csv"), "Ours and the paper's"
+    table, ours = Path("results/made/table.csv"), "Our results and the paper's"
     for origin, verdict, counted, bold in (
         ("original", "better", 6, ["SVM_rbf"]),
         ("regenerated", "calibrated", 5, ["SAA-3", "SdA-3"]),
@@ -245,10 +247,10 @@ def test_svm_rbf_calibrated_the_recipe_of_rect_img_and_counts_nowhere_on_data_of
         (row,) = (r for r in found.table(ours) if r["cell"] == "rect-img-svm-rbf")
         assert row["paper"] == "24.04 ± 0.37 (SVM_rbf)"
         assert row["verdict"].split(" (")[0] == verdict
-        (row, _) = found.table("Table 1, ours over the paper's")
+        (row, _) = found.table("Table 1: our results above the paper's")
         assert f"*{verdict}*" in row["SVM_rbf"]
         assert [n.split()[0] for n, cell in row.items() if cell.startswith("[**")] == bold
-        text = found.sections["What does not match, and what we tried"]
+        text = found.sections["Differences from the paper"]
         assert f"compared with the paper: {counted};" in text
         assert ("rect-img-svm-rbf." in text) == (origin == "regenerated")
         opponents = {

@@ -1,4 +1,4 @@
-"""Whether a change helps: runs paired by their seeds, decided by Student's t or McNemar's test."""
+"""`dae compare`: runs paired by seed, decided by Student's t or McNemar's test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Dae = Callable[..., Ended]
 CELLS = {cell: {"dataset": "convex"} | SETTINGS[model] for cell, model in
          (("saa", "SAA-3"), ("sda", "SdA-3"), ("svm", "SVM_rbf"))}  # fmt: skip
 SAA, SDA = (9000, 9100, 8900), (8800, 8870, 8730)
-"""Wrong test rows, by seed."""
+"""Numbers of wrong test rows by seed."""
 
 
 def study(
@@ -40,8 +40,8 @@ def test_seeds_that_one_alone_has_are_named_and_one_seed_is_said_to_be_one(
 ) -> None:
     study(tmp_path, sda=SDA[:1])
     ended = dae("compare", "made/saa", "made/sda").succeeded()
-    assert ended.out.startswith("convex: with this one seed, sda is better than saa")
-    assert "sda has no run of seed 1, 2, which saa has: left out" in ended.err
+    assert ended.out.startswith("convex: with one seed, sda is better than saa")
+    assert "sda has no run of seed 1, 2; comparisons with saa" in ended.err
 
 
 def test_several_seeds_are_decided_by_students_t_over_their_differences(
@@ -56,9 +56,9 @@ def test_several_seeds_are_decided_by_students_t_over_their_differences(
     assert (one["baseline"], one["name"], one["outcome"]) == ("saa", "sda", "better")
     assert [seed["seed"] for seed in one["seeds"]] == [0, 1, 2]
 
-    said = dae("compare", "made/saa", "made/sda").succeeded().lines[0]
-    assert said.startswith("convex: sda is better than saa: its error is 0.40 ± ")
-    assert "3 seeds" in said and "Student's t" in said
+    said = dae("compare", "made/saa", "made/sda").succeeded().lines
+    assert said[0].startswith("convex: with 3 seeds, sda is better than saa: its error is 0.40 ± ")
+    assert "95 %" in said[-1] and "Student's t" in said[-1]
     assert "saa is worse than sda" in dae("compare", "made", "--baseline", "sda").out
 
     study(tmp_path, sda=(8800, 9300, 8730))
@@ -145,7 +145,7 @@ def test_the_same_difference_at_every_seed_is_decided_by_mcnemars_test(
         (one,) = dae("compare", "made/saa", "made/sda", "--format", "json").succeeded().json
         assert (one["half_width_95"], one["outcome"]) == (0.0, outcome)
         said = dae("compare", "made/saa", "made/sda").lines[0]
-        assert "at each of 3 seeds; McNemar's test" in said and "Student" not in said
+        assert "at each of 3 seeds (McNemar's test" in said and "Student" not in said
     study(tmp_path, sda=SAA, first=0)
     assert "its error is the same" in dae("compare", "made/saa", "made/sda").out
 
@@ -177,7 +177,7 @@ def test_cells_are_compared_with_the_settings_that_they_have_now(dae: Dae, done:
     path = Path("experiments/tiny/rect-25.yaml")
     path.write_text("corruption: {destruction: 0.15}\n")
     dae("compare", "tiny/rect-0", "tiny/rect-25").failed(2, "no finished run", before.name)
-    dae("compare", "tiny").failed(2, "rect-0 is alone")
+    dae("compare", "tiny").failed(2, "rect-0 is the only cell")
     dae("compare", "results/tiny/rect-0", "results/tiny/rect-25").succeeded()
     dae("train", "tiny/rect-25").succeeded()
     ended = dae("compare", "tiny/rect-0", "tiny/rect-25", "--format", "json").succeeded()
@@ -187,7 +187,7 @@ def test_cells_are_compared_with_the_settings_that_they_have_now(dae: Dae, done:
 
 def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Path) -> None:
     made = study(tmp_path)
-    dae("compare", "made/saa").failed(2, "saa is alone", "50000 of convex")
+    dae("compare", "made/saa").failed(2, "saa is the only cell", "50000 of convex")
     dae("compare", "made/saa", "made/nothing").failed(2, "no cell 'nothing'")
     shutil.copytree(made.out, "sweep")
     for path in Path("sweep").glob("*.csv"):
@@ -200,10 +200,10 @@ def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Pat
         row["seed"] = {"saa": 5}.get(row["cell"], row["seed"])
     made.rows = [row for row in made.rows if row["cell"] != "saa"] + made.rows[:1]
     made.write()
-    out = "results/made"  # the rows as they are, whatever the study's settings are now
-    dae("compare", f"{out}/saa", f"{out}/sda").failed(2, "seeds 5", "none in common")
+    out = "results/made"  # all rows, even with other settings than the study has now
+    dae("compare", f"{out}/saa", f"{out}/sda").failed(2, "seeds 5", "no seed in common")
     ended = dae("compare", out, "--baseline", "saa").succeeded()
-    assert "none in common" in ended.err and "svm" in ended.out
+    assert "no seed in common" in ended.err and "svm" in ended.out
 
 
 def test_a_report_says_the_same_sentences_with_a_baseline_for_each_data_set(
@@ -227,13 +227,13 @@ def test_a_report_says_the_same_sentences_with_a_baseline_for_each_data_set(
     printed += dae("compare", "made", "--baseline", "net").succeeded().out
     sentences = re.findall(r"^(?:convex|rect): .*$", printed, re.MULTILINE)
     assert [line.split(": its error")[0] for line in sentences] == [
-        "convex: with this one seed, dbn is worse than saa",
-        "convex: sda is better than saa",
-        "rect: with this one seed, sda-rect is better than net",
+        "convex: with one seed, dbn is worse than saa",
+        "convex: with 3 seeds, sda is better than saa",
+        "rect: with one seed, sda-rect is better than net",
     ]
     report = (made.out / "REPORT.md").read_text(encoding="utf-8")
     assert re.findall(r"^- ((?:convex|rect): .*)$", report, re.MULTILINE) == sentences
-    assert "Baseline: saa (convex), net (rect); of each data set" in report
+    assert ": saa (convex), net (rect).\n" in report
     page = html.unescape((made.out / "report.html").read_text(encoding="utf-8"))
     assert re.findall(r"<li>((?:convex|rect): .*)</li>", page) == sentences
     assert "convex, baseline saa: better 1, worse 1, not decided 0" in page

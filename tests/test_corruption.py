@@ -1,4 +1,4 @@
-"""The corruptions of the papers, to the letter: ICML 2008, section 2.3; JMLR 2010, section 3.3."""
+"""Corruptions as the papers define them: ICML 2008, section 2.3; JMLR 2010, section 3.3."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rows = NDArray[np.float32]
 
 ALL = [kind(0.3) for kind in CORRUPTIONS]
 NONE = [*(kind(0.0) for kind in CORRUPTIONS), Masking(0.01), SaltAndPepper(0.01)]
-"""Corruptions that change nothing of 40 components, the last two since round(0.4) is 0."""
+"""Corruptions that leave 40 components unchanged; for the last two, round(0.4) is 0."""
 
 destructions = st.floats(0, 1, exclude_max=True)
 widths = st.integers(1, 200)
@@ -36,14 +36,14 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 def grey(rows: int, components: int) -> Rows:
-    """Inputs without a zero or a one, each component its own value."""
+    """Inputs with distinct values strictly between 0 and 1."""
     return np.random.default_rng(1).uniform(0.25, 0.75, (rows, components)).astype(np.float32)
 
 
 def smallest_keys(count: int, shape: tuple[int, int], random: np.random.Generator) -> Any:
-    """Draw `count` components of each row, plainly: those with the smallest of random keys.
+    """Choose the `count` components of each row with the smallest random keys.
 
-    The low bits of a key are its component's index, so that no two keys of a row are equal.
+    The low bits of a key are the component's index, so all keys of a row differ.
     """
     rows, d = shape
     bits = (d - 1).bit_length()
@@ -80,7 +80,7 @@ def test_every_set_of_components_is_equally_likely() -> None:
     counts = Counter(tuple(np.flatnonzero(row == 0).tolist()) for row in out)
     assert len(counts) == 15
     statistic = sum((count - rows / 15) ** 2 for count in counts.values()) / (rows / 15)
-    assert 2 < statistic < 36.1  # chi-square, 14 degrees of freedom: 0.0001 and 0.999
+    assert 2 < statistic < 36.1  # chi-square with 14 degrees of freedom: 0.0001 and 0.999 quantiles
 
 
 @given(st.integers(1, 2000), st.floats(0, 1), st.integers(1, 6), seeds)
@@ -93,7 +93,7 @@ def test_compiled_drawing_of_masks_is_the_plain_drawing_and_leaves_the_stream_al
     d: int, nu: float, m: int, seed: int
 ) -> None:
     for kind in (Masking, SaltAndPepper):
-        for make in (generator, np.random.default_rng):  # what is compiled, and what is not
+        for make in (generator, np.random.default_rng):  # with and without compiled kernels
             drawn, plain = make(seed), make(seed)
             clean = grey(m, d)
             out = corrupt(kind(nu), clean, drawn)

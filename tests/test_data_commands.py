@@ -1,4 +1,4 @@
-"""`dae data list`, `fetch`, `make`, `verify` and `show`: what they print, and their exit codes."""
+"""Output and exit codes of `dae data list`, `fetch`, `make`, `verify` and `show`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def small() -> Iterator[tuple[SmallSet, SmallSet]]:
-    """The small set: its original, and what its recipe generates."""
+    """The small set, original and regenerated."""
     yield register_small()
     forget_small()
 
@@ -116,7 +116,7 @@ def test_one_set_in_trouble_hides_no_other(dae: Dae, small: tuple[SmallSet, Smal
     ended = dae("data", "fetch", "convex", "small", "--origin", "original")
     ended.failed(1, "convex.zip", "small.zip", "--data-dir")
     ended = dae("data", "fetch", "convex", "small", "--origin", "original", "--data-dir", "mine")
-    ended.failed(2, "convex.zip", str(train))  # the higher of 1 and 2
+    ended.failed(2, "convex.zip", str(train))  # the higher of the exit codes 1 and 2
 
 
 def test_mnist_is_fetched_and_checked_like_a_set_and_basic_rebuilt_from_it(
@@ -196,7 +196,7 @@ def test_a_sheet_shows_rows_of_one_split_upright(
     original.write_npz(Path("mine"))
     words = ("data", "show", "small", "--data-dir", "mine", "--split")
     for split, rows in (
-        ("train", original.X[[0, 3]]),  # evenly spaced among the six
+        ("train", original.X[[0, 3]]),  # evenly spread over the six rows
         ("valid", original.X[6:]),
         ("test", original.Xtest[[0, 2]]),
     ):

@@ -1,4 +1,4 @@
-"""Reading data sets: text, archives, arrays and MNIST's files, sound ones and any others."""
+"""Readers of data sets: text, archives, arrays and MNIST's files, valid or damaged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.entry_points.readers import (
 from tests.support.data_files import idx, npy, npz, random_arrays, refused, text, zipped
 
 LEVELS = {"basic": 256, "rect": 1, "rect-img": 255, "convex": 1}
-"""Grey values are k over this in the sets where they are of one scale."""
+"""Grey values are k divided by this, in the data sets with a single scale."""
 OF = Rows("rect-img", 6, 2, 5)
 CONTENT = random_arrays(OF, seed=1)
 TRAIN, TEST = SETS["rect-img"].train_member, SETS["rect-img"].test_member
@@ -45,7 +45,7 @@ KEYS = ("X", "Y", "Xtest", "Ytest")
 
 
 def greys_of(content: Arrays, of: Rows = OF) -> Arrays:
-    """Return the content as files have it: grey values from 0 to 1."""
+    """Return the content as it is in files: grey values from 0 to 1."""
     levels = LEVELS.get(of.dataset, 1)
     return content._replace(
         pixels=content.pixels / levels, test_pixels=content.test_pixels / levels
@@ -83,14 +83,14 @@ def read_archive(data: bytes, of: Rows = OF) -> Arrays:
 
 
 def read_arrays(data: bytes | Mapping[str, NDArray[Any]], of: Rows = OF) -> Arrays:
-    """Write an .npz, or the changed arrays of one, and read it."""
+    """Write an .npz, given as bytes or as changed arrays, and read it."""
     content = data if isinstance(data, bytes) else npz(arrays_of() | dict(data))
     Path("a.npz").write_bytes(content)
     return read_npz(Path("a.npz"), of)
 
 
 def assert_same(found: Arrays, expected: Arrays = CONTENT) -> None:
-    """Hold arrays to values, types and shapes."""
+    """Assert equal values, types and shapes."""
     for one, other in zip(found, expected, strict=True):
         assert (one.dtype, one.shape) == (other.dtype, other.shape)
         np.testing.assert_array_equal(one, other)
@@ -98,7 +98,7 @@ def assert_same(found: Arrays, expected: Arrays = CONTENT) -> None:
 
 @contextlib.contextmanager
 def little_memory(most: float) -> Iterator[None]:
-    """Hold a block to so many bytes that it has at once."""
+    """Assert that a block never allocates more than `most` bytes."""
     tracemalloc.start()
     try:
         yield
@@ -107,7 +107,7 @@ def little_memory(most: float) -> Iterator[None]:
         tracemalloc.stop()
 
 
-# ---------------------------------------------------------------- what is known of the sets
+# ---------------------------------------------------------------- facts about the data sets
 
 
 def test_the_members_of_the_archives_are_the_published_ones() -> None:
@@ -165,7 +165,7 @@ def test_grey_values_are_pixels_over_levels_and_255_is_exactly_1() -> None:
     np.testing.assert_array_equal(greys, (pixels / 255).astype(np.float32))
     np.testing.assert_array_equal(split.as_float(slice(1, 3)), greys[1:3])
     np.testing.assert_array_equal(split.as_float(np.array([4, 0])), greys[[4, 0]])
-    # Where pixels are kept as grey values, they stay what they are when a copy is changed.
+    # If pixels are stored as grey values, changing the copy does not change them.
     continuous = OF._replace(dataset="rot")
     content = random_arrays(continuous)
     before = content.pixels.copy()
@@ -196,11 +196,11 @@ def test_gathered_grey_values_are_those_of_the_split_bit_for_bit() -> None:
         if name in ("rect-img", "basic"):
             content = content._replace(pixels=counted_up)
         whole, _, _ = splits_of(content, of)
-        # Of every scale that a set has, and of some that none has.
+        # Every scale of a data set, and some others.
         for scale in (whole.scale, 1 / 2, 1 / 254, 0.0123):
             split = replace(whole, scale=scale)
             before = split.pixels.tobytes()
-            # Memory for rows, each of which begins 16 numbers after the end of the last.
+            # Output with a row stride of 800: 16 numbers between the rows.
             out = [np.full((len(m), 800), np.nan, np.float32)[:, :784] for m in minibatches]
             out[1] = np.ascontiguousarray(out[1])
             gather_greys(split, minibatches, out)
@@ -259,7 +259,7 @@ def test_other_layouts_of_the_same_numbers_give_the_same_rows() -> None:
         assert_same(read_amat(*texts_of(CONTENT, OF, *how)))
 
 
-def test_rows_that_straddle_what_is_read_at_a_time_are_whole() -> None:
+def test_rows_that_span_two_blocks_are_read_whole() -> None:
     of = Rows("rect-img", 300, 45, 330)
     content = random_arrays(of)
     for how in (("%16.7e", "", "\r\n"), ("%.6f", " ")):
@@ -269,7 +269,7 @@ def test_rows_that_straddle_what_is_read_at_a_time_are_whole() -> None:
 
 
 def _rows_of_fields(fields: list[str], n_rows: int) -> bytes:
-    """Rows of continuous pixels, of which the first have these texts of 16 characters."""
+    """Rows of continuous pixels; the first pixels are `fields`, texts of 16 characters."""
     filled = [*fields, *["   0.0000000e+00"] * (n_rows * 784 - len(fields))]
     rows = ("".join(filled[i * 784 : (i + 1) * 784]) + "   1.0000000e+00" for i in range(n_rows))
     return "\n".join(rows).encode() + b"\n"
@@ -308,11 +308,11 @@ def test_a_field_with_any_byte_of_another_form_is_refused_or_what_python_reads()
                 continue
             sound += 1
             assert found.pixels[0, 0] == np.float32(expected), (place, byte)
-            assert not found.pixels.reshape(-1)[1:].any()  # the fields beside it stay
+            assert not found.pixels.reshape(-1)[1:].any()  # the other fields are unchanged
     assert sound > 30
 
 
-# ---------------------------------------------------------------- text that is not as it should be
+# ---------------------------------------------------------------- invalid text
 
 
 def test_text_of_another_number_of_rows_is_refused_with_both_numbers() -> None:
@@ -333,7 +333,7 @@ def test_text_of_another_number_of_rows_is_refused_with_both_numbers() -> None:
 
 
 def _file_with(row: int, place: int, field: bytes) -> bytes:
-    """The training file with another text in a field of a row, both counted from 1."""
+    """The training file with one field replaced; row and place are counted from 1."""
     lines = GOOD.splitlines()
     start = 16 * (place - 1)
     lines[row - 1] = lines[row - 1][:start] + field.rjust(16) + lines[row - 1][start + 16 :]
@@ -381,13 +381,13 @@ def test_values_from_0_to_255_are_refused_with_what_to_divide_them_by() -> None:
         refused(f"by {divisor}", read_arrays, npz(rest | {"X": pixels}), of)
         read_arrays(npz(rest | {"X": pixels / divisor}), of)
     message = refused("0 to 255", read_arrays, npz(rest | {"X": pixels}), Rows("rot", 1, 1, 1))
-    assert "divide" not in message  # it has no one scale
+    assert "divide" not in message  # it has no single scale
 
 
 def test_levels_are_reported_from_those_of_another_scale() -> None:
     for name, value, expected in (
         ("basic", 1 / 255, "1/256"),
-        ("basic", 1, "1/256"),  # 256/256 is no pixel of a byte
+        ("basic", 1, "1/256"),  # 256/256 does not fit into a byte
         ("rect-img", 1 / 256, "1/255"),
         ("rect", 1 / 255, "0 or 1"),
         ("convex", 1 / 2, "0 or 1"),
@@ -403,9 +403,9 @@ def test_levels_are_reported_from_those_of_another_scale() -> None:
 def test_text_without_end_is_given_up_with_little_memory() -> None:
     endless, good = Path("endless.amat"), Path("train.amat")
     with endless.open("wb") as file:
-        file.truncate(1 << 33)  # NULs, of which the disk has none
+        file.truncate(1 << 33)  # NULs; the sparse file uses no disk space
     good.write_bytes(GOOD)
-    most, longest = 8 * 785 * 64, 785 * 64  # bytes that a file and a line could have
+    most, longest = 8 * 785 * 64, 785 * 64  # limits of a file and of a line in bytes
     with little_memory(3e6):
         refused((endless, longest, 785), read_text_files, endless, good, OF)
         refused((endless, longest, 785), read_text_files, good, endless, OF)
@@ -429,7 +429,7 @@ def test_only_the_two_members_are_read_wherever_they_lie_and_nothing_is_unpacked
     assert [path.name for path in Path().iterdir()] == ["a.zip"]
 
 
-def test_of_two_members_of_one_name_that_in_its_place_is_read() -> None:
+def test_the_member_in_the_expected_folder_is_preferred_to_others_of_its_name() -> None:
     of = OF._replace(dataset="convex")
     content = random_arrays(of)
     train, test = texts_of(content, of)
@@ -448,7 +448,7 @@ def test_a_member_that_drives_a_terminal_is_refused() -> None:
 
 def test_members_that_are_not_those_of_the_set_are_reported() -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile itself warns of a name given twice
+        warnings.simplefilter("ignore")  # zipfile warns of duplicate names
         twice = zipped([*MEMBERS, MEMBERS[0]])
     another = zipped([("other_train.amat", GOOD), ("other_test.amat", GOOD_TEST)])
     swapped = zipped([(TRAIN, GOOD_TEST), (TEST, GOOD)])
@@ -465,7 +465,7 @@ def test_members_that_are_not_those_of_the_set_are_reported() -> None:
 
 
 def _declared(data: bytes, local: int, central: int, value: bytes) -> bytes:
-    """A zip with other bytes in the first local header and in the first central one."""
+    """A zip with `value` written into the first local and the first central header."""
     changed = bytearray(data)
     for signature, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
         start = changed.index(signature) + offset
@@ -521,7 +521,7 @@ def test_any_type_of_number_and_any_order_give_the_same_content() -> None:
     for dtype in ("bool", "u1", ">i4", "f2", "i8"):
         cast = {key: array.astype(dtype) for key, array in arrays_of(binary, of).items()}
         assert_same(read_arrays(npz(cast), of), binary)
-    # Half precision is read where it is exact, and is too coarse for the grey values of others.
+    # Half precision is accepted if it is exact; it is too coarse for k/255.
     halves = {key: array.astype("f2") for key, array in arrays_of().items()}
     assert_same(read_arrays({"Y": halves["Y"]}))
     refused(("a.npz, X", "1/255", "rect-img"), read_arrays, {"X": halves["X"]})
@@ -599,7 +599,7 @@ def test_large_arrays_are_read_whole_and_defects_in_them_placed() -> None:
     for order in (np.ascontiguousarray, np.asfortranarray):
         arrays = arrays_of(content, of)
         arrays["X"] = order(arrays["X"].astype("f4"))
-        np.savez("large.npz", allow_pickle=False, **arrays)  # as numpy writes it, not packed
+        np.savez("large.npz", allow_pickle=False, **arrays)  # as numpy writes it: uncompressed
         assert_same(read_npz(Path("large.npz"), of), content)
         arrays["X"][4150, 1] = 2
         np.savez("large.npz", allow_pickle=False, **arrays)
@@ -614,7 +614,7 @@ def test_arrays_of_another_shape_are_refused_with_both_shapes() -> None:
         ({"X": np.vstack([whole["X"]] * 2)}, ("X", "(16, 784)", "(8, 784)")),
         ({"X": np.zeros((8, 28, 27))}, ("X", "(8, 28, 27)", "(8, 784)", "(8, 28, 28)")),
         ({"X": np.zeros((8, 28, 28, 3), "u1")}, ("X", "(8, 28, 28, 3)", "(8, 784)")),
-        ({"X": np.zeros((8, 785))}, ("X", "(8, 785)", "(8, 784)", "the whole set")),
+        ({"X": np.zeros((8, 785))}, ("X", "(8, 785)", "(8, 784)", "the whole data set")),
         ({"X": whole["X"].T}, ("X", "(784, 8)", "(8, 784)", "transpose")),
         ({"Y": np.zeros((8, 3))}, ("Y", "(8, 3)", "(8,)", "(8, 2)")),
         ({"Y": np.zeros((2, 8))}, ("Y", "(2, 8)", "(8,)", "(8, 2)", "transpose")),
@@ -642,7 +642,7 @@ def test_values_that_cannot_be_are_refused_with_array_row_and_pixel() -> None:
 
 
 class _Planted:
-    """What makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Path.touch, (Path("executed"),))
@@ -657,13 +657,13 @@ def test_what_is_not_numbers_is_refused_and_never_unpickled() -> None:
     for key, shape in (("X", (8, 784)), ("Ytest", (5,)), ("other", (1,))):
         planted = npy(np.full(shape, _Planted(), dtype=object), allow_pickle=True)
         data = zipped(WHOLE | {f"{key}.npy": planted})
-        if key == "other":  # not asked for, so not read
+        if key == "other":  # not needed, so not read
             assert_same(read_arrays(data))
         else:
             refused((f"a.npz: {key}", "object"), read_arrays, data)
         assert not Path("executed").exists()
     np.load("a.npz", allow_pickle=True)["other"]
-    assert Path("executed").exists()  # numpy would have run it
+    assert Path("executed").exists()  # np.load with allow_pickle runs it
 
 
 def test_arrays_that_are_missing_are_reported() -> None:
@@ -683,7 +683,7 @@ def _header(shape: Any, by_columns: bool = False) -> bytes:
 
 
 def read_x(data: bytes) -> Arrays:
-    """Read an .npz with other bytes for X."""
+    """Read an .npz in which `data` replaces X."""
     return read_arrays(zipped(WHOLE | {"X.npy": data}))
 
 

@@ -1,4 +1,4 @@
-"""Downloads: hosts that are good, wrong, slow, silent, endless, elsewhere or behind a proxy."""
+"""Downloads: from hosts that work, fail, are slow or silent, redirect, or are behind a proxy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MNIST = tuple(
 
 
 class Host:
-    """A server on the loopback interface: what it does at each path, and what it was asked for."""
+    """A server on the loopback interface, with a behaviour for each path and a list of requests."""
 
     def __init__(self) -> None:
         self.at: dict[str, Behaviour] = {}
@@ -49,7 +49,7 @@ class Host:
     def serve(
         self, body: bytes, path: str = "/small.zip", status: int = 200, **headers: str
     ) -> None:
-        """Send a body at a path."""
+        """Serve `body` at a path."""
 
         def behave(handler: BaseHTTPRequestHandler) -> None:
             begin(handler, len(body), status, **headers)
@@ -59,7 +59,7 @@ class Host:
 
 
 def begin(handler: BaseHTTPRequestHandler, length: int, status: int = 200, **headers: str) -> None:
-    """Send the head of an answer that promises so many bytes."""
+    """Send the head of a response with this Content-Length."""
     handler.send_response(status)
     for name, value in ({"Content-Length": str(length)} | headers).items():
         handler.send_header(name, value)
@@ -68,7 +68,7 @@ def begin(handler: BaseHTTPRequestHandler, length: int, status: int = 200, **hea
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """A host that answers 404, named by DAE_MIRROR; a cache of the test's own."""
+    """A host, set as DAE_MIRROR, that answers 404 at first; the cache is empty."""
     state = Host()
 
     class Handler(BaseHTTPRequestHandler):
@@ -101,7 +101,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 @pytest.fixture
 def small() -> Iterator[SmallSet]:
-    """The small set, whose archive, as SmallSet.archive makes it, is the published one."""
+    """The small set; the SHA-1 of SmallSet.archive is the published one."""
     original, _ = register_small(archive_sha1=sha1(register_small()[0].archive()))
     yield original
     forget_small()
@@ -114,7 +114,7 @@ def sha1(data: bytes) -> str:
 
 @contextmanager
 def hurried(on_clock: float, on_connections: float = 1) -> Iterator[None]:
-    """Time passes so many times faster, on the clock and for who waits for a connection."""
+    """Speed up time by these factors, for the clock and for socket timeouts."""
     clock, set_timeout = time.monotonic, socket.socket.settimeout
     start = clock()
 
@@ -129,7 +129,7 @@ def hurried(on_clock: float, on_connections: float = 1) -> Iterator[None]:
 
 @pytest.fixture
 def refused(dae: Dae, host: Host, tmp_path: Path) -> Callable[..., str]:
-    """Holds a download of the original to failing with parts of a message and leaving nothing."""
+    """Assert that fetching the original fails with parts of a message and leaves no files."""
 
     def refused(*parts: str, code: int = 1) -> str:
         ended = dae("data", "fetch", "small", "--origin", "original")
@@ -207,7 +207,7 @@ def test_an_archive_of_the_right_sha_1_that_cannot_be_read_is_no_original(
         (fetched,) = dae("data", "fetch", "small", "--format", "json").succeeded().json
         assert fetched["origin"] == "regenerated"
         Path(fetched["path"]).unlink()
-    # One that can be read is taken, and told where its content is not the known one.
+    # A readable archive is accepted; if its content is not the known one, a note says so.
     data = small.archive()
     register_small(archive_sha1=sha1(data), known_sha256="f" * 64)
     host.serve(data)
@@ -288,7 +288,7 @@ def test_a_body_of_more_than_512_mib_is_cut_off(host: Host, small: SmallSet, ref
     refused(f"{host.address}small.zip", "512 MiB")
 
 
-def test_a_host_whose_name_is_not_known_is_told(
+def test_an_unknown_host_name_is_reported(
     refused: Any, small: SmallSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -318,7 +318,7 @@ def test_the_proxy_of_the_environment_is_asked_for_the_published_addresses(
 
 
 def register_the_small_set() -> None:
-    """In the process of a command: the small set with its published archive."""
+    """Register the small set with its published archive, in a child process."""
     register_small(archive_sha1=sha1(register_small()[0].archive()))
 
 

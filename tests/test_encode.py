@@ -1,4 +1,4 @@
-"""Codes of a run: `dae encode`, and `dae_cli.load_run` for notebooks."""
+"""Codes and reconstructions: `dae encode`, and `dae_cli.load_run` for notebooks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CELLS: dict[str, dict[str, Any]] = {
     "minmax": {"dataset": "minmax.yaml", "model": {"hidden": [12]}},
     "colour": {"dataset": "colour.yaml", "model": {"hidden": [12]}},
 }
-"""Sections of a network; an SVM and an autoencoder trained for its filters have others."""
+"""Cells with networks; the SVM and the filters have other sections and are added below."""
 TEST = 240
 """Index of the first test row."""
 SPLITS = ("train", "valid", "test")
@@ -61,7 +61,7 @@ COLUMNS = [f"p{k}" for k in range(24)]
 
 
 def rows_of(n: int = 300) -> tuple[Array, Array]:
-    """Images of 4 x 6 with values from 0 to 16, and labels as text: bright above or below."""
+    """Images of 4 x 6 from 0 to 16, labelled "above" or "below" by their brighter half."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, n)
     values = random.integers(0, 9, (n, 4, 6))
@@ -87,7 +87,7 @@ def table(path: str, values: Array, labels: Array | None = None) -> str:
 def made(
     tmp_path_factory: pytest.TempPathFactory, session_cache: Path
 ) -> tuple[Path, dict[str, Path]]:
-    """A folder with own data and a finished run of each cell; do not change it."""
+    """A folder with own data, and the finished run of each cell; tests must not change it."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -122,7 +122,7 @@ def made(
 
 @pytest.fixture
 def runs(made: tuple[Path, dict[str, Path]], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """The run of each cell, with the folder of their data as the current folder."""
+    """The run of each cell; the current folder is that of the data."""
     monkeypatch.chdir(made[0])
     return made[1]
 
@@ -132,7 +132,7 @@ def sigmoid(values: Array) -> Array:
 
 
 def encoded(dae: Dae, run: Path, out: Path, *words: str) -> dict[str, Array]:
-    """Return what `dae encode` writes into an .npz file."""
+    """The arrays that `dae encode` writes into an .npz."""
     ended = dae("encode", run, *words, "--out", out).succeeded()
     assert ended.lines == [str(out)]
     with np.load(out, allow_pickle=False) as arrays:
@@ -140,7 +140,7 @@ def encoded(dae: Dae, run: Path, out: Path, *words: str) -> dict[str, Array]:
 
 
 def test_the_page_on_codes_is_true(dae: Dae) -> None:
-    """Run the commands and the Python code of docs/python.md."""
+    """Run every command and all Python code of docs/python.md."""
     page = (ROOT / "docs" / "python.md").read_text()
     values, labels = rows_of()
     table("own.csv", values, labels)
@@ -205,7 +205,7 @@ def test_codes_are_the_sigmoids_of_the_saved_layers_fine_tuned_or_as_pretrained(
 
 
 def test_reconstructions_are_decoded_by_the_pretrained_layers(runs: dict[str, Path]) -> None:
-    """Tied sigmoid units, RBMs, and a linear decoder with separate weights."""
+    """Tied sigmoid units, RBMs, and a linear decoder with untied weights."""
     values = rows_of()[0]
     for cell in ("sda", "dbn", "linear"):
         linear, inputs = cell == "linear", values if cell == "linear" else values / 16
@@ -292,12 +292,12 @@ def test_an_array_that_does_not_fit_is_refused_with_the_place_and_the_value(
             with pytest.raises(Exception) as error:
                 method(X)
             assert all(part in str(error.value) for part in parts), (parts, error.value)
-    assert linear.encode(100 * good).shape == (10, 12)  # inputs of any size
+    assert linear.encode(100 * good).shape == (10, 12)  # values of any size
     with pytest.raises(Exception, match=r"X\[0, 0\] is inf"):
         linear.encode(np.full((1, 24), np.inf))
 
 
-def test_columns_of_a_data_frame_are_taken_by_their_names(runs: dict[str, Path]) -> None:
+def test_columns_of_a_data_frame_are_matched_by_name(runs: dict[str, Path]) -> None:
     values, _ = rows_of(20)
     run, frame = load_run(runs["sda"]), pd.DataFrame(values / 16, columns=COLUMNS)
     back = frame.iloc[:, ::-1].assign(other=1)
@@ -307,7 +307,7 @@ def test_columns_of_a_data_frame_are_taken_by_their_names(runs: dict[str, Path])
     assert (run.predict(values[:3] > 8) == run.predict((values[:3] > 8).astype(float))).all()
 
 
-def test_what_a_run_has_not_got_is_said(runs: dict[str, Path], done: Path) -> None:
+def test_methods_that_a_run_does_not_support_are_refused(runs: dict[str, Path], done: Path) -> None:
     X = np.zeros((2, 24))
     calls: list[tuple[str, Callable[[Any], object], str]] = [
         ("sda", lambda run: run.encode(X, 3), "layers 1 to 2"),
@@ -364,7 +364,7 @@ def test_the_runs_own_rows_are_encoded_by_split_with_their_labels(
     again = tmp_path / "again.npz"
     encoded(dae, runs["compiled"], again)
     assert again.read_bytes() == (tmp_path / "codes.npz").read_bytes()
-    # As CSV, with all their digits.
+    # A CSV has all digits.
     out = tmp_path / "codes.csv"
     dae("encode", runs["compiled"], "--layer", "1", "--out", out).succeeded()
     written = pd.read_csv(out)
@@ -398,7 +398,7 @@ def test_rows_without_labels_or_of_a_published_set_are_encoded_too(
 
 
 def test_patches_of_photographs_are_cut_again(dae: Dae) -> None:
-    """For the photographs that come with the dependencies; a run stores no others."""
+    """Only if they come with the dependencies; runs do not store a user's photographs."""
     cell = {key: NETWORK[key] for key in ("corruption",)} | {"model": {"hidden": [2]}}
     cell |= {"dataset": "photographs", "patches": {"side": 4, "count": 100}}
     pretrain = {"loss": "squared-error", "learning_rate": 0.01, "epochs": 1}
@@ -419,13 +419,13 @@ def test_patches_of_photographs_are_cut_again(dae: Dae) -> None:
     )
 
 
-def test_other_rows_are_scaled_as_the_runs_were_whatever_file_holds_them(
+def test_other_rows_are_scaled_like_the_runs_own_from_any_kind_of_file(
     dae: Dae, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     values, labels = rows_of()
     expected = load_run(runs["compiled"]).encode(values / 16)
     other = tmp_path / "other.csv"
-    # Columns in another order, and no labels.
+    # Columns are in another order, and there are no labels.
     pd.DataFrame(values, columns=COLUMNS).iloc[:, ::-1].to_csv(other, index=False)
     found = encoded(dae, runs["compiled"], tmp_path / "a.npz", "--data", str(other))
     assert list(found) == ["codes"] and (found["codes"] == expected).all()
@@ -435,7 +435,7 @@ def test_other_rows_are_scaled_as_the_runs_were_whatever_file_holds_them(
     by_columns = np.asfortranarray(values[100:].astype(np.float32))
     first = values[:100].astype(np.uint8)
     np.savez(tmp_path / "parts.npz", X_train=first, X_test=by_columns)
-    declaration = str(tmp_path / "declared.yaml")  # with another scale than the run
+    declaration = str(tmp_path / "declared.yaml")  # its scale is not the run's and is not used
     write(declaration, file="one.npz", label="side", scale={"from": [0, 99]})
     write(str(tmp_path / "reversed.yaml"), file="back.csv", scale={"from": [0, 99]})
     pd.DataFrame(values, columns=COLUMNS).iloc[:, ::-1].to_csv(tmp_path / "back.csv", index=False)
@@ -457,7 +457,7 @@ def test_other_rows_are_scaled_as_the_runs_were_whatever_file_holds_them(
     assert (found["y"] == labels).all()
 
 
-def test_minmax_goes_by_the_runs_training_rows_and_images_by_their_size(
+def test_minmax_uses_the_runs_training_rows_and_images_keep_their_size(
     dae: Dae, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     own = encoded(dae, runs["minmax"], tmp_path / "own.npz")
@@ -479,7 +479,7 @@ def test_minmax_goes_by_the_runs_training_rows_and_images_by_their_size(
     (tmp_path / "bad").mkdir()
     Image.new("RGB", (5, 2)).save(tmp_path / "bad" / "a.png")
     ended = dae("encode", runs["colour"], "--data", tmp_path / "bad", "--out", tmp_path / "x.npz")
-    ended.failed(2, "a.png", "5 x 2 pixels, expected 4 x 2")
+    ended.failed(2, "a.png", "5 x 2 pixels", "expected 4 x 2")
 
 
 def test_many_rows_are_streamed_to_the_bits_of_the_whole(
@@ -497,7 +497,7 @@ def test_many_rows_are_streamed_to_the_bits_of_the_whole(
     with np.load(tmp_path / "codes.npz") as arrays:
         assert (arrays["codes"] == load_run(run).encode(X)).all()
         assert (arrays["y"] == np.arange(rows) % 7).all()
-    # Whole or not at all: the last row is wrong.
+    # The last row is wrong, so nothing is written.
     before = (tmp_path / "codes.npz").read_bytes()
     X[-1, 3] = np.nan
     np.savez(tmp_path / "many.npz", X=X)
@@ -531,7 +531,7 @@ def test_a_picture_has_rows_clean_corrupted_and_reconstructed(
     assert 0.2 < share < 0.3
     given = load_run(rect).reconstruct(corrupted)
     assert np.abs(given - reconstructed).max() < 0.01
-    np.savez(tmp_path / "many.npz", X=np.zeros((2000, 784)))  # one of them starts a block
+    np.savez(tmp_path / "many.npz", X=np.zeros((2000, 784)))  # a shown row begins a block
     dae("encode", rect, "--data", tmp_path / "many.npz", "--out", tmp_path / "d.png").succeeded()
     dae("encode", runs["colour"], "--out", tmp_path / "c.png").succeeded()
     dae("encode", runs["linear"], "--out", tmp_path / "l.svg").succeeded()
@@ -557,10 +557,10 @@ def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
         (
             sda,
             ["--data", "beyond.csv"],
-            ["beyond.csv, row 8, column p2", "17", "0 to 16", "trained on"],
+            ["beyond.csv, row 8, column p2", "17", "0 to 16", "scale the file"],
         ),
         (sda, ["--data", "less.csv"], ["less.csv", "23 columns", "24", "p0"]),
-        (sda, ["--data", "narrow.npz"], ["narrow.npz", "5 values a row", "has 24"]),
+        (sda, ["--data", "narrow.npz"], ["narrow.npz", "5 values", "has 24"]),
         (sda, ["--data", "narrow.yaml"], ["narrow.yaml", "5 values", "24"]),
         (sda, ["--data", "none.npz"], ["none.npz", "neither X nor X_train", "Z"]),
         (sda, ["--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
@@ -570,7 +570,7 @@ def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
         (sda, ["--layer", "0"], ["--layer"]),
         (sda, ["--out", "codes.txt"], ["codes.txt", ".npz", ".csv"]),
         (rect, ["--data", "bytes.npz"], ["bytes.npz", "255", "from 0 to 1", "your-data.md"]),
-        (runs["svm"], [], ["an SVM has no layers"]),
+        (runs["svm"], [], ["an SVM", "no layers"]),
         (runs["nnet"], ["--reconstruct"], ["not pretrained"]),
         (runs["nnet"], ["--out", tmp_path / "x.png"], ["not pretrained"]),
         (tmp_path, [], ["not a run folder"]),

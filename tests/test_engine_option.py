@@ -277,7 +277,7 @@ def test_where_nothing_can_be_compiled_auto_is_torch_with_a_note_and_the_same_nu
     asked, recorded, computed = (Ended(*ended) for ended in json.loads(printed))
     asked.failed(2, "--engine compiled", why, "--engine auto")
     recorded.failed(2, "rect-0, seed 0", "compiled", why, partial.name, "remove")
-    assert [line for line in computed.err.splitlines() if "engine: torch" in line and why in line]
+    assert [line for line in computed.err.splitlines() if "engine torch" in line and why in line]
     run = Path(computed.succeeded().lines[-1]).name
     for name in ("checkpoint.safetensors", "wrong_rows.npy", "metrics.csv"):
         ours, theirs = (folder / "runs" / run / name for folder in (done, finished[0]))

@@ -1,4 +1,4 @@
-"""Every engine against double precision, step by step and over an epoch; cached kernels."""
+"""Engines compared with torch in double precision, by step and by epoch; cached kernels."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture(params=ENGINES, scope="session")
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine in turn, but for those that this machine does not have."""
-    return had(request.param)
+    """Each engine; skipped if this machine does not support it."""
+    return supported(request.param)
 
 
-def had(name: str) -> str:
+def supported(name: str) -> str:
+    """Return the engine's name; skips the test if this machine does not support it."""
     try:
         engine_for(name, torch.device("cpu"))
     except ConfigError as error:
@@ -86,7 +87,7 @@ def double(named: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def near(ours: Any, exact: Any, steps: int = 1) -> None:
-    """Compare parameters of about 1 after some steps, each of which may round once more."""
+    """Compare parameters near 1 after some steps; the tolerance grows with each step."""
     torch.testing.assert_close(ours, exact, rtol=0, atol=2e-6 * steps, check_dtype=False)
 
 
@@ -143,7 +144,7 @@ def test_a_step_of_fine_tuning_of_any_size_is_that_of_torch_in_double_precision(
     near(codes("autoencoder", p, inputs, engine), codes("autoencoder", double(p), inputs.double()))
 
 
-# Epochs, in which each step knows the next minibatch
+# Epochs: each step knows the next minibatch
 
 PENALTIES = ((0.0, 0.0), (0.3, 0.0), (0.0, 0.2), (0.3, 0.2))
 AUTOENCODERS = [
@@ -159,7 +160,7 @@ NETWORKS = [
     {"hidden": hidden, "weight_decay": decay} for hidden, decay in product((1, 2, 3), (0.0, 0.1))
 ]
 SIZES = ((1, 1, 1), (90, 70, 1), (5, 17, 3), (49, 33, 23), (16, 32, 20), (211, 129, 20))
-"""d, units of a hidden layer, rows of a minibatch."""
+"""Values of d, hidden units and rows of a minibatch."""
 
 
 def autoencoder_steps(d: int, hidden: int, engine: str, exactly: bool, **how: Any) -> Any:
@@ -186,15 +187,15 @@ KINDS: dict[str, Callable[..., Any]] = {
 
 
 def minibatch(kind: str, rows: int, d: int, number: int, exactly: bool) -> tuple[Any, ...]:
-    kept = torch.double if exactly else torch.float32
+    dtype = torch.double if exactly else torch.float32
     clean = torch.sigmoid(normal(rows, d, seed=2 * number))
     if kind == "network":
-        return clean.to(kept), torch.arange(number, number + rows) % 5
+        return clean.to(dtype), torch.arange(number, number + rows) % 5
     if kind == "autoencoder":
         corrupted = clean * (normal(rows, d, seed=2 * number + 1) > -0.6)
-        return clean.to(kept), corrupted.to(kept)
+        return clean.to(dtype), corrupted.to(dtype)
     uniform = torch.Generator().manual_seed(number)
-    return clean.to(kept), lambda shape: torch.rand(shape, generator=uniform).to(kept)
+    return clean.to(dtype), lambda shape: torch.rand(shape, generator=uniform).to(dtype)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def minibatch(kind: str, rows: int, d: int, number: int, exactly: bool) -> tuple
 def test_an_epoch_is_that_of_torch_in_double_precision_and_looking_ahead_changes_no_bit(
     engine: str, kind: str, how: dict[str, Any]
 ) -> None:
-    """Each step knows the next minibatch, which it may use; the last ones are shorter."""
+    """Each step may use the next minibatch; the last minibatches are shorter."""
     make = KINDS[kind]
     for d, hidden, m in SIZES:
         rows = [*([m] * 4), 1 + m // 2, m]
@@ -230,7 +231,7 @@ def test_an_epoch_is_that_of_torch_in_double_precision_and_looking_ahead_changes
 
 
 def test_steps_of_the_compiled_engine_allocate_no_array_once_warm() -> None:
-    name = had("compiled")
+    name = supported("compiled")
     m, d, hidden = 50, 300, 110
     tied, untied = {"tied": True}, {"tied": False, "loss": "squared-error"}
     kinds: list[tuple[str, Any]] = [
@@ -249,36 +250,36 @@ def test_steps_of_the_compiled_engine_allocate_no_array_once_warm() -> None:
             steps.step(first, second, 0.001)
             steps.step(second, first, 0.001)
 
-    for _ in range(2):  # memory is made and kernels are compiled
+    for _ in range(2):  # allocate memory and compile kernels
         run()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
-        torch.rand(1000).add_(1)  # which shows that an array would be seen
+        torch.rand(1000).add_(1)  # proves that an allocated array is detected
     profiler.export_chrome_trace("trace.json")
     events = json.loads(Path("trace.json").read_text(encoding="utf-8"))["traceEvents"]
     sizes = [event["args"]["Bytes"] for event in events if event["name"] == "[memory]"]
-    assert [size for size in sizes if size > 16] == [4000]  # 16 bytes hold a number
+    assert [size for size in sizes if size > 16] == [4000]  # a scalar takes up to 16 bytes
 
 
-# Memory: kernels write whole rows, and nothing else
+# Memory: kernels write whole rows and nothing else
 
 
 def guarded(rows: int, columns: int) -> tuple[Tensor, Callable[[], bool]]:
-    """Rows as the compiled engine wants them, and whether all around them is as it was.
+    """Rows in the compiled engine's layout, and a check that the memory around them is unchanged.
 
-    Between the columns of one row and the next there are zeros, before and after all there is NaN.
+    The padding after each row is zero; the memory before the first and after the last row is NaN.
     """
     width = -(-columns // 16) * 16
     memory = torch.full((rows * width + 64,), math.nan)
     view = memory.as_strided((rows, columns), (width, 1), 32)
     memory[32:-32].zero_()
 
-    def stands() -> bool:
+    def intact() -> bool:
         around = torch.cat((memory[:32], memory[-32:]))
         room = memory[32:-32].view(rows, width)[:, columns:]
         return bool(around.isnan().all()) and not room.any()
 
-    return view, stands
+    return view, intact
 
 
 @pytest.mark.parametrize(
@@ -287,11 +288,11 @@ def guarded(rows: int, columns: int) -> tuple[Tensor, Callable[[], bool]]:
 def test_the_compiled_engine_writes_nothing_beside_its_operands_and_reads_nothing_there(
     d: int, hidden: int, m: int
 ) -> None:
-    name, stands = had("compiled"), []
+    name, checks = supported("compiled"), []
 
     def rows_of(values: Tensor) -> Tensor:
         view, intact = guarded(*values.shape)
-        stands.append(intact)
+        checks.append(intact)
         return view.copy_(values)
 
     clean, labels = torch.sigmoid(normal(m, d)), torch.arange(m) % 3
@@ -308,7 +309,7 @@ def test_the_compiled_engine_writes_nothing_beside_its_operands_and_reads_nothin
     net.replace_memory(rows_of)
     for cost in net.epoch([(clean, labels)] * 3, 0.1):
         assert math.isfinite(cost.item())
-    assert len(stands) > 10 and all(intact() for intact in stands)
+    assert len(checks) > 10 and all(intact() for intact in checks)
 
 
 FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -324,7 +325,7 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_compiled_engine_refuses_memory_that_is_not_its_own(fault: str) -> None:
-    steps = AutoencoderSteps(layer(4, 9), had("compiled"))
+    steps = AutoencoderSteps(layer(4, 9), supported("compiled"))
     batch = steps.batch(0, torch.rand(6, 9), torch.rand(6, 9))
     batch.corrupted = FAULTS[fault](batch.corrupted)
     before = steps.parameters
@@ -334,7 +335,7 @@ def test_the_compiled_engine_refuses_memory_that_is_not_its_own(fault: str) -> N
     assert all(torch.equal(tensor, before[key]) for key, tensor in steps.parameters.items())
 
 
-# Activations, over the whole range
+# Activation functions over the whole range
 
 EXTREMES = (0.0, 1e-8, 1e-3, 1.0, 20.0, 86.9, 90.0, 1e4, 1e30)
 
@@ -346,13 +347,13 @@ def cost_of(a: Tensor, x: Tensor) -> float:
 
 
 def sigmoid(engine: str, values: Tensor) -> Tensor:
-    """The code of units whose inputs are nothing."""
+    """The codes of units with zero inputs; their biases are `values`."""
     nothing = {"weight": torch.zeros(len(values), 1), "visible_bias": torch.zeros(1)}
     return codes("autoencoder", nothing | {"hidden_bias": values}, torch.zeros(1, 1), engine)[0]
 
 
 def cross_entropy(engine: str, a: Tensor, x: Tensor) -> tuple[Tensor, float]:
-    """The error x̂ − x, and the cost, of a decoder that hears no code and says σ(a)."""
+    """The error x̂ − x and the cost of a decoder with zero codes, so that x̂ = sigm(a)."""
     start = {"weight": torch.zeros(1, len(a)), "hidden_bias": torch.zeros(1), "visible_bias": a}
     steps = AutoencoderSteps(start, engine)
     cost = steps.take(x[None], x[None], 1.0).item()
@@ -365,7 +366,7 @@ def test_sigmoid_and_cross_entropy_are_accurate_over_the_whole_range(engine: str
         code = sigmoid(engine, a).double()
         torch.testing.assert_close(code, torch.sigmoid(a.double()), rtol=4 * EPSILON, atol=2e-38)
         error, cost = cross_entropy(engine, a, x)
-        # Where the cost is next to nothing beside a, it may be nothing.
+        # A cost that is negligible compared with a may be computed as 0.
         near_zero = 18 * (3e-8 + EPSILON * size)
         assert cost == pytest.approx(cost_of(a, x), rel=1e-6, abs=near_zero)
         torch.testing.assert_close(error.double(), code - x, rtol=0, atol=EPSILON * (2 + size))
@@ -389,7 +390,7 @@ def test_infinity_and_nan_cost_no_finite_number_so_that_divergence_is_seen(engin
         code = sigmoid(engine, torch.full((5,), value))
         torch.testing.assert_close(code, torch.full((5,), float(value > 0)), rtol=0, atol=2e-38)
     for width in (1, 16, 17, 40):
-        for k in range(width):  # in every place of a vector
+        for k in range(width):  # at every position of a vector
             broken, sound = torch.zeros(width), torch.full((width,), 0.5)
             broken[k] = math.nan
             assert torch.equal(sigmoid(engine, broken).isnan(), broken.isnan())
@@ -415,18 +416,18 @@ def test_softmax_neither_overflows_nor_hides_nan(engine: str) -> None:
         assert math.isnan(steps.take(torch.zeros(1, 2), torch.tensor([0]), 0.1).item())
 
 
-# Kernels that are cached for later processes
+# Kernels cached on disk
 
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A source with a function to be compiled, and a cache of its own."""
+    """A source file with a function to compile; uses a separate cache."""
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
     return write_cached_function(tmp_path / "sources")
 
 
 def run_alone(source: Path, **variables: str) -> str:
-    """What a process of its own prints: twice seven, and how often it was loaded."""
+    """Output of a separate process: the function's result and its number of cache hits."""
     more = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", str(source)]
     return subprocess.check_output(command, env=os.environ | more | variables, text=True)
@@ -443,7 +444,7 @@ def test_what_was_compiled_is_cached_until_any_source_beside_it_changes(
     source.with_name("beside.py").write_text("FACTOR = 3\n", encoding="utf-8")
     assert run_alone(source) == "21 0\n"
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["kernels"]
-    assert len(list((tmp_path / "cache" / "kernels").iterdir())) == 2  # a folder for each
+    assert len(list((tmp_path / "cache" / "kernels").iterdir())) == 2  # one per version
     assert {path.name for path in source.parent.iterdir()} == {"beside.py", "function.py"}
 
 
@@ -469,7 +470,7 @@ def test_where_nothing_can_be_written_each_process_compiles_for_itself(
 
 
 class _Planted:
-    """What makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -495,7 +496,7 @@ def test_a_kernel_is_loaded_from_a_folder_of_the_users_alone_and_no_other(
     def refused() -> None:
         assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 0)]
         assert not marker.exists()
-        assert index.read_bytes() == planted  # nor is anything put there
+        assert index.read_bytes() == planted  # the index is not replaced
 
     for mode in (0o720, 0o702, 0o750, 0o755, 0o777):
         folder.chmod(mode)
@@ -503,7 +504,7 @@ def test_a_kernel_is_loaded_from_a_folder_of_the_users_alone_and_no_other(
         folder.chmod(0o700)
     elsewhere = tmp_path / "elsewhere"
     folder.rename(elsewhere)
-    folder.symlink_to(elsewhere)  # a link in the place of the folder is not followed
+    folder.symlink_to(elsewhere)  # a symbolic link to a folder is not followed
     refused()
     folder.unlink()
     elsewhere.rename(folder)
@@ -511,7 +512,7 @@ def test_a_kernel_is_loaded_from_a_folder_of_the_users_alone_and_no_other(
         os.chown(folder, 12345, -1)
         refused()
         os.chown(folder, 0, -1)
-    # In the user's own folder it is run, as a .pyc file would be: the pickle is a true one.
+    # In the user's own folder the pickle runs, like a .pyc file; this proves that it works.
     assert run_cached_function(source) == (14, 0)
     assert marker.exists()
     index.write_bytes(sound)

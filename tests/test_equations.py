@@ -1,4 +1,4 @@
-"""Autoencoder and network: their steps in double precision against autograd of the formulas."""
+"""Steps of the autoencoder and the network, in double precision, compared with autograd."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def zeros(hidden: int, d: int) -> Parameters:
 
 
 def rows() -> tuple[Tensor, Tensor]:
-    """Return clean rows in [0, 1], ends included, and a masked copy."""
+    """Return clean rows in [0, 1], including 0 and 1, and a masked copy."""
     clean = torch.sigmoid(normal(ROWS, D, seed=5))
     clean[0, 0], clean[0, 1] = 0.0, 1.0
     return clean, clean * (normal(ROWS, D, seed=6) > -0.3)
@@ -72,7 +72,7 @@ def gradient(cost: Tensor, of: list[Tensor]) -> list[Tensor]:
 
 
 def jacobian_squared(p: Parameters, x: Tensor) -> Tensor:
-    """‖∂h/∂x‖² of one example, from the Jacobian written out."""
+    """‖∂h/∂x‖² of one example, computed from the full Jacobian."""
 
     def code(inputs: Tensor) -> Tensor:
         return torch.sigmoid(p["hidden_bias"] + p["weight"] @ inputs)
@@ -86,7 +86,7 @@ def jacobian_squared(p: Parameters, x: Tensor) -> Tensor:
 def paper_cost(
     p: Parameters, clean: Tensor, corrupted: Tensor, loss: str, contraction: float = 0.0
 ) -> Tensor:
-    """The cost as the papers write it, example by example, summed over the rows."""
+    """The papers' cost of each example, summed over the rows."""
     decoder = p.get("decoder_weight", p["weight"].T)
     total = torch.zeros((), dtype=torch.float64)
     for x, x_tilde in zip(clean, corrupted, strict=True):
@@ -118,7 +118,7 @@ def test_a_step_subtracts_the_rate_times_the_gradient_of_the_papers_cost(
             parameters(tied), loss=loss, weight_decay=weight_decay, contraction=contraction
         )
         cost_before = steps.take(clean, corrupted, RATE)
-        near(cost_before, cost.detach())  # of before the step, and without what weight decay adds
+        near(cost_before, cost.detach())  # before the step, without the weight decay term
         after = steps.parameters
         assert after.keys() == before.keys()
         for (name, old), slope in zip(before.items(), slopes, strict=True):
@@ -127,7 +127,7 @@ def test_a_step_subtracts_the_rate_times_the_gradient_of_the_papers_cost(
 
 
 def test_the_reconstruction_is_compared_with_the_clean_input_not_the_corrupted_one() -> None:
-    # Without weights the reconstruction is sigm(0) = 1/2 or 0, whatever the input.
+    # With zero weights the reconstruction is sigm(0) = 1/2 or 0 for every input.
     clean, corrupted = torch.tensor([[1.0, 0.25]]).double(), torch.tensor([[0.0, 0.0]]).double()
     for loss, x_hat in (("cross-entropy", 0.5), ("squared-error", 0.0)):
         steps = AutoencoderSteps(zeros(3, 2), loss=loss)
@@ -199,7 +199,7 @@ def test_a_step_of_fine_tuning_subtracts_the_rate_times_the_gradient_from_every_
         a = inputs
         for weight, bias in before[:-1]:
             a = 1 / (1 + torch.exp(-(bias + a @ weight.T)))
-        a = before[-1][1] + a @ before[-1][0].T  # linear in the last code
+        a = before[-1][1] + a @ before[-1][0].T  # the softmax layer is linear in the last code
         near(scores(net, inputs), a.detach())
         cost = -torch.log(torch.exp(a)[range(6), labels] / torch.exp(a).sum(1)).sum()
         squares = torch.stack([(weight**2).sum() for weight, _ in before]).sum()
@@ -220,7 +220,7 @@ def test_initial_weights_are_uniform_up_to_a_root_of_6_over_fan_in_plus_fan_out(
     for init, factor in (("glorot", 1), ("tutorial", 4)):
         weights = initial_weights(60, 784, init, stream(), torch.float64)
         limit = factor * math.sqrt(6 / (784 + 60))
-        uniform = stream().random((60, 784))  # 53 bits of each number of the stream
+        uniform = stream().random((60, 784))  # uses 53 bits of each raw number
         exact = torch.from_numpy((2 * uniform - 1) * limit)
         torch.testing.assert_close(weights, exact, rtol=1e-15, atol=0)
         assert 0.999 * limit < weights.abs().max().item() <= limit

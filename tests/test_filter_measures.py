@@ -1,4 +1,4 @@
-"""What is measured of filters: made Gabors, gratings, blobs and noise, and known intervals."""
+"""Measures of synthetic Gabors, gratings, blobs and noise, and known intervals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FITTED = (
     *("explained_variance", "frequency_cycles_per_pixel", "orientation_degrees"),
     *("envelope_across_stripes_pixels", "envelope_along_stripes_pixels", "weaker_sign_share"),
 )
-"""What each unit's row has of the fit."""
+"""The fields of each unit's row that come from the fit."""
 
 
 def gabor(
@@ -38,7 +38,7 @@ def gabor(
     column: float | None = None,
     phase: float = 40.0,
 ) -> Array:
-    """The Gabor whose stripes lie at `orientation`, as one row of weights; angles in degrees."""
+    """A Gabor with stripes at `orientation` as one row of weights; angles in degrees."""
     u, v = axes_of(side, orientation, row, column)
     envelope = np.exp(-(u**2) / (2 * across**2) - v**2 / (2 * along**2))
     wave = np.cos(2 * np.pi * frequency * u + np.radians(phase))
@@ -48,7 +48,7 @@ def gabor(
 def axes_of(
     side: int, orientation: float, row: float | None = None, column: float | None = None
 ) -> tuple[Array, Array]:
-    """Places across and along the stripes of every pixel; across is clockwise of along."""
+    """Coordinates of every pixel across and along the stripes; across is clockwise of along."""
     middle = (side - 1) / 2
     rows, columns = np.mgrid[:side, :side]
     right = columns - (middle if column is None else column)
@@ -71,7 +71,7 @@ def board() -> Array:
 
 
 def turned(filters: Array, quarter_turns: int = 1) -> Array:
-    """Each filter turned counter-clockwise."""
+    """Rotate each filter counter-clockwise."""
     side = math.isqrt(filters.shape[1])
     tiles = filters.reshape(-1, side, side)
     return np.rot90(tiles, quarter_turns, axes=(1, 2)).reshape(len(filters), -1)
@@ -83,23 +83,23 @@ def noise(units: int, side: int = 12, seed: int = 0) -> Array:
 
 
 def disturbed(share: float) -> Array:
-    """A Gabor with noise of a share of its norm."""
+    """A Gabor plus noise with a given share of its norm."""
     return gabor() / np.linalg.norm(gabor()) + share * noise(1) / np.linalg.norm(noise(1))
 
 
 def apart(left: float, right: float) -> float:
-    """Degrees between two orientations, 0 to 90."""
+    """Angle between two orientations, 0 to 90 degrees."""
     return abs((left - right + 90) % 180 - 90)
 
 
 def kinds(filters: Array) -> list[str]:
-    """What each filter is called, by all of its names."""
+    """The class of each filter, from all of its class flags."""
     names = ("gabor_like", "grating", "blob")
     return [" ".join(n for n in names if getattr(row, n)) for row in measure(filters)]
 
 
 def random_gabors(units: int, side: int, seed: int) -> tuple[list[dict[str, float]], Array]:
-    """Gabors of at least half a cycle within ±σ, their envelope's middle well on the tile."""
+    """Gabors with at least half a cycle within ±σ and their centre well inside the tile."""
     names = ("orientation", "frequency", "across", "along", "row", "column", "phase")
     low = [0, 0.33, 1.3, 1.3, side / 3, side / 3, -179]
     high = [180, 0.66, side / 5, side / 4, 2 * side / 3, 2 * side / 3, 179]
@@ -109,7 +109,7 @@ def random_gabors(units: int, side: int, seed: int) -> tuple[list[dict[str, floa
     return shapes, np.concatenate([gabor(side, **shape) for shape in shapes])
 
 
-# The fit of a Gabor.
+# The fit of a Gabor
 
 
 def test_the_parameters_of_synthetic_gabors_are_found_again() -> None:
@@ -145,7 +145,7 @@ def test_what_is_reported_of_the_fitted_gabor_is_so_at_its_pixels() -> None:
         assert found.peak_coverage == pytest.approx((size >= 0.5 * size.max()).mean(), abs=0.015)
         bright = (np.maximum(weights, 0) ** 2).sum() / (weights**2).sum()
         assert found.weaker_sign_share == pytest.approx(min(bright, 1 - bright), abs=1e-3)
-        place = np.arange(-2000, 2000) / 20  # in pixels
+        place = np.arange(-2000, 2000) / 20  # pixels
         wave = np.cos(2 * np.pi * frequency * place + np.radians(phase))
         spectrum = np.abs(np.fft.rfft(wave * np.exp(-(place**2) / (2 * across**2)), 400_000))
         peak = spectrum.argmax() / 400_000 * 20
@@ -156,13 +156,13 @@ def test_what_noise_takes_of_the_energy_is_not_explained() -> None:
     shapes, filters = random_gabors(20, 12, seed=7)
     filters /= np.linalg.norm(filters, axis=1, keepdims=True)
     disturbance = noise(20, seed=4)
-    # Without a part along the Gabor the shares add up to one exactly.
+    # Noise orthogonal to the Gabor: the shares add up to exactly one.
     disturbance -= (disturbance * filters).sum(axis=1, keepdims=True) * filters
     disturbance /= np.linalg.norm(disturbance, axis=1, keepdims=True)
     share = 0.15
     found = fit_gabors(np.sqrt(1 - share) * filters + np.sqrt(share) * disturbance)
     explained = np.array([one.explained_variance for one in found])
-    # Eight parameters of 144 take up a little of the noise, never less than the true ones do.
+    # The 8 fitted parameters explain some of the noise, never less than the true ones do.
     assert (explained > 1 - share - 1e-6).all()
     assert explained.mean() == pytest.approx(1 - share * (1 - 8 / 144), abs=0.03 * share)
     for values, one in zip(shapes, found, strict=True):
@@ -222,12 +222,12 @@ def test_turning_negating_scaling_and_moving_a_filter_change_only_what_they_shou
         fit_gabors(np.concatenate([gabor(), np.zeros((1, 144)), gabor()]))
 
 
-# What the eye calls a filter.
+# Classes of filters
 
 
 def test_detectors_gratings_and_blobs_are_distinguished() -> None:
     named = {
-        # One step from dark to bright is a full pair of lobes; a slow one over the tile no grating.
+        # A step from dark to bright is a full pair of lobes; a slow step is not a grating.
         "step": (gabor(frequency=0.01, across=1.5, along=2, phase=90), "gabor_like"),
         "slow": (gabor(frequency=1 / 12, across=6, along=12, phase=90), "gabor_like"),
         "dark bell": (-bell(12, 0.9, 2.2, 8.0), "blob"),
@@ -255,20 +255,20 @@ def test_detectors_gratings_and_blobs_are_distinguished() -> None:
 def test_rings_checkerboards_and_blotches_are_no_gabors() -> None:
     from scipy import ndimage
 
-    # Round as it is, stripes cannot explain .8 of a spot in a ring of the other sign.
+    # Stripes cannot explain 0.8 of a round spot in a ring of the other sign.
     ringed = bell(12, 1.2, 5.5, 5.5) - 0.25 * bell(12, 2.4, 5.5, 5.5)
     columns = np.tile((-1.0) ** np.arange(12), (1, 12))
     filters = np.concatenate([ringed, board() * bell(12, 2.0, 4.0, 6.0), columns])
     assert {"gabor_like", "gabor_like grating"}.isdisjoint(kinds(filters))
     assert fit_gabors(board())[0].explained_variance > 0.95
-    # Noise with a spectrum like that of half-trained units: blotches of about three pixels.
+    # Noise with blotches of about three pixels, as in partly trained units.
     tiles = noise(20, seed=2).reshape(-1, 12, 12)
     smooth = ndimage.gaussian_filter(tiles, (0, 1, 1)).reshape(20, -1)
     smooth -= smooth.mean(axis=1, keepdims=True)
     assert sum("gabor_like" in kind for kind in kinds(smooth)) <= 1
 
 
-# Locality, extent, orientation.
+# Locality, extent, orientation
 
 
 def test_locality_is_the_share_of_the_best_window_of_half_the_side() -> None:
@@ -291,7 +291,7 @@ def test_the_extent_of_a_bell_is_its_area_down_to_half_of_its_height() -> None:
     rows = measure(np.concatenate([bell(16, sigma, at, at) for sigma, at in sizes]))
     for (sigma, _), row in zip(sizes, rows, strict=True):
         assert row.extent_pixels == pytest.approx(2 * np.pi * np.log(2) * sigma**2, rel=0.06)
-    # Finer than whole pixels.
+    # The area is finer than whole pixels.
     growing = measure(np.concatenate([bell(12, s, 6, 5.6) for s in np.linspace(1.2, 1.7, 8)]))
     areas = [row.extent_pixels for row in growing]
     assert areas == sorted(areas)
@@ -309,10 +309,10 @@ def test_the_extent_is_of_the_strongest_spot_alone() -> None:
     ]
     areas = [row.extent_pixels for row in measure(np.concatenate(filters))]
     alone, blob = areas[1], areas[4]
-    # A spline overshoots at the corners, and half of that peak is reached a little further in.
+    # The spline overshoots at corners, so half of the peak is reached slightly further in.
     assert areas[0] == pytest.approx(48, rel=0.08)
-    assert areas[2:4] == pytest.approx([alone, alone], rel=0.01)  # another, and a dark one
-    assert areas[5:] == pytest.approx([4 * blob, blob / 2], rel=0.1)  # a stroke, at the border
+    assert areas[2:4] == pytest.approx([alone, alone], rel=0.01)  # a weaker second spot
+    assert areas[5:] == pytest.approx([4 * blob, blob / 2], rel=0.1)  # a stroke; at the border
 
 
 def test_stripes_prefer_the_orientation_they_lie_at() -> None:
@@ -337,7 +337,7 @@ def test_what_looks_alike_all_round_prefers_nothing() -> None:
     *alike, cross, stretched = measure(np.concatenate([*round_ones, crossed, long]))
     assert max(row.orientation_selectivity for row in alike) < 1e-9
     assert cross.orientation_selectivity < 0.02
-    # (3 - 1) / (3 + 1) for a bell three times as long as wide, which stands.
+    # (3 - 1) / (3 + 1) for a vertical bell three times as long as wide.
     assert stretched.orientation_selectivity == pytest.approx(0.5, abs=0.01)
     assert stretched.preferred_orientation_degrees == pytest.approx(90)
 
@@ -375,10 +375,10 @@ def test_images_need_not_be_square() -> None:
     assert apart(found[0].orientation_degrees, 30) < 0.05
     assert apart(found[0].preferred_orientation_degrees, 30) < 3
     assert found[0].gabor_like
-    assert found[1].locality == pytest.approx(1)  # in a window of half of each side
+    assert found[1].locality == pytest.approx(1)  # the window has half of each side
     assert found[1].extent_pixels == pytest.approx(72, rel=0.1)
     assert found[3].locality == pytest.approx(0.25)
-    # There each measure is the same, and orientations are mirrored at the diagonal.
+    # Transposing keeps each measure and mirrors orientations at the diagonal.
     on_its_side = measure(ones.transpose(0, 2, 1).reshape(4, -1), (24, 12))
     for one, other in zip(found, on_its_side, strict=True):
         for name in ("explained_variance", "weaker_sign_share", "locality", "extent_pixels"):
@@ -392,12 +392,12 @@ def test_images_need_not_be_square() -> None:
             measure(ones.reshape(4, -1), shape)
 
 
-# A row a unit.
+# Rows of units
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[UnitMeasures]:
-    """Four detectors, a grating, two blobs, a unit without weights, three of noise."""
+    """Four edge detectors, a grating, two blobs, a unit of zeros and three units of noise."""
     return measure(layer())
 
 
@@ -419,7 +419,7 @@ def test_each_unit_has_its_row_its_kind_and_its_fit(rows: list[UnitMeasures]) ->
     for row, found in zip(alive, fit_gabors(np.delete(layer(), 7, axis=0)), strict=True):
         for name in FITTED:
             assert getattr(row, name) == getattr(found, name)
-    dead = dataclasses.asdict(rows[7])  # of a unit without weights nothing is measured
+    dead = dataclasses.asdict(rows[7])  # all measures of a unit of zeros are NaN
     assert (dead.pop("unit"), dead.pop("norm")) == (7, 0.0)
     assert [dead.pop(kind) for kind in ("gabor_like", "grating", "blob")] == [False] * 3
     assert len(dead) == 10
@@ -440,7 +440,7 @@ def test_weights_that_cannot_be_measured_are_refused_with_their_place() -> None:
     assert len(measure(np.ones((2, 16)))) == 2
 
 
-# Shares, medians and their intervals.
+# Shares, medians and their intervals
 
 
 def test_shares_count_units_without_weights_and_medians_do_not(rows: list[UnitMeasures]) -> None:
@@ -489,7 +489,7 @@ def test_the_interval_of_a_median_covers_95_percent_and_the_next_smaller_one_les
         assert low + high == n + 1
         assert 1 - 2 * binom.cdf(low - 1, n, 0.5) >= 0.95 - 1e-12
         assert 1 - 2 * binom.cdf(low, n, 0.5) < 0.95
-    # Of fewer than six nothing is certain, and of none or NaN nothing is told.
+    # Fewer than six values give an infinite interval; no values or NaN are errors.
     for n in range(1, 6):
         assert median_interval(np.arange(n)) == (-np.inf, np.inf)
     for values in ([], [1.0, np.nan, 2.0]):

@@ -1,4 +1,4 @@
-"""Studies on filters: what is run, measured, judged, drawn, verified and gone on with."""
+"""Filter studies: running, measuring, checking claims, drawing, verifying and resuming."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ AGAIN = ("replicate", "small", "--photos", "photos", "--seeds", "2")
 
 
 def write_small(folder: Path, **figures: dict[str, Any]) -> None:
-    """Write the study, its figures as usual or those given."""
+    """Write the study with the default figures or those given."""
     found = [
         {"name": n, "title": f"The {n}"} | figure for n, figure in (figures or FIGURES).items()
     ]
@@ -83,7 +83,7 @@ def write_small(folder: Path, **figures: dict[str, Any]) -> None:
 
 
 def write_photos(folder: Path) -> Path:
-    """A folder of two photographs with some structure."""
+    """Write two photographs with some structure to a folder."""
     folder.mkdir()
     random = np.random.default_rng(3)
     for name in ("a.png", "b.png"):
@@ -95,7 +95,7 @@ def write_photos(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Whole:
-    """The results made with two seeds, not to be changed, and how the command ended."""
+    """Results with two seeds, which tests must not change, and the ended command."""
     folder = tmp_path_factory.mktemp("filters")
     write_small(folder)
     write_photos(folder / "photos")
@@ -107,25 +107,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Whol
 
 @pytest.fixture
 def here(whole: Whole, tmp_path: Path) -> Path:
-    """A copy in the test's folder: the study, its photographs and results; the results' path."""
+    """Copy study, photographs and results to the test's folder; return the results' path."""
     shutil.copytree(whole[0].parents[1], tmp_path, dirs_exist_ok=True)
     return tmp_path / "results" / "small"
 
 
 def run_of(out: Path, cell: str, seed: int = 0) -> Path:
-    """The folder of a run."""
+    """Return the folder of a run."""
     rows = read_csv(out / "runs.csv")
     (run,) = [row["run"] for row in rows if (row["cell"], row["seed"]) == (cell, str(seed))]
     return out / "runs" / run
 
 
 def filters_of(out: Path, cell: str, seed: int = 0) -> Any:
-    """The filters that a run has learned."""
+    """Return the filters that a run has learned."""
     return load_file(run_of(out, cell, seed) / "checkpoint.safetensors")["pretrained.1.weight"]
 
 
 def edit_units(run: Path, **columns: Any) -> None:
-    """Write other measures into filters.csv of a run: a value for each of its units."""
+    """Replace measures in a run's filters.csv, with one value per unit."""
     rows = read_csv(run / "filters.csv")
     for name, values in columns.items():
         for row, value in zip(rows, values, strict=True):
@@ -133,14 +133,14 @@ def edit_units(run: Path, **columns: Any) -> None:
     write_csv(run / "filters.csv", [MEASURES, *(list(row.values()) for row in rows)])
 
 
-# What a study comes to.
+# Results
 
 
 @pytest.mark.parametrize(
     ("words", "name", "caption"),
     [
         ((), "bare", "After Fig. 2"),
-        (("--photos", "photos"), "bare", "Learned from own photographs"),
+        (("--photos", "photos"), "bare", "Learned from the user's own photographs"),
         (
             ("--set", "pretrain.epochs=1"),
             "both",
@@ -149,7 +149,7 @@ def edit_units(run: Path, **columns: Any) -> None:
         (
             ("--photos", "photos", "--set", "patches.side=5", "--set", "model.hidden=[7]"),
             "bare",
-            "Changed by --set (noisy: patches.side 5, model.hidden [7]); learned from own",
+            "Changed by --set (noisy: patches.side 5, model.hidden [7]); learned from the",
         ),
     ],
 )
@@ -246,11 +246,11 @@ def test_figures_csv_has_share_and_medians_with_their_intervals(here: Path, dae:
         assert [row[name] for name in ends] == [f"{value:.4f}" for value in expected]
 
 
-# What is judged.
+# Claims
 
 
 def judged(dae: Dae, out: Path) -> dict[str, tuple[str, str]]:
-    """By figure: whether its claim holds for figures.csv, and the line of the command."""
+    """Return by figure whether its claim holds in figures.csv, and the line of the command."""
     ended = dae("report", "small").succeeded()
     lines = {line.partition(":")[0]: line for line in ended.lines if ": " in line}
     found = {row["figure"]: row["holds"] for row in read_csv(out / "figures.csv")}
@@ -261,7 +261,7 @@ def judged(dae: Dae, out: Path) -> dict[str, tuple[str, str]]:
 
 
 def test_what_grows_must_do_so_for_every_seed_with_intervals_apart(here: Path, dae: Dae) -> None:
-    below, above = np.arange(8) + 1.0, np.arange(8) + 8.5  # of eight values from end to end
+    below, above = np.arange(8) + 1.0, np.arange(8) + 8.5  # eight values each
     for seed in (0, 1):
         edit_units(run_of(here, "plain", seed), extent_pixels=below)
         edit_units(run_of(here, "noisy", seed), extent_pixels=above)
@@ -323,13 +323,13 @@ def test_the_report_has_each_picture_beside_the_claim_and_a_row_for_each_run(who
             assert f"| {' | '.join(cells)} |" in report
 
 
-# The page.
+# report.html
 
 
 def images_in(page: str) -> dict[str, bytes]:
-    """The images of a page, by what they are said to show."""
+    """Return the images of a page by their alternative texts."""
     found = re.findall(r'alt="([^"]*)"[^>]* src="data:image/png;base64,([^"]*)"', page)
-    assert len(found) == page.count("<img ") == page.count(' src="')  # nothing from elsewhere
+    assert len(found) == page.count("<img ") == page.count(' src="')  # all are embedded
     return {html.unescape(alt): b64decode(content) for alt, content in found}
 
 
@@ -343,7 +343,7 @@ def test_the_page_holds_each_figure_with_its_claim_check_and_measures(whole: Who
     for name in FIGURES:
         assert images[f"The {name}"] == (out / "figures" / f"{name}.png").read_bytes()
     text = html.unescape(re.sub("<[^>]*>", "", page))
-    assert "The paper: They differ." in text and "After Fig. 1" not in text
+    assert "The paper’s claim: They differ." in text and "After Fig. 1" not in text
     for line in ended.lines[:-1]:  # the claims
         assert line.partition(": ")[2] in text
     rows = " ".join(re.sub("<[^>]*>", " ", page).split())
@@ -402,7 +402,7 @@ def test_a_slider_goes_over_cells_that_differ_in_destruction_alone(
     assert found["differences"] == []
 
 
-# What is drawn.
+# Figures
 
 
 def test_cells_stand_side_by_side_on_one_scale_and_a_zoom_has_its_units_in_rows(
@@ -421,7 +421,7 @@ def test_cells_stand_side_by_side_on_one_scale_and_a_zoom_has_its_units_in_rows(
     assert texts["Title"] == "small: The both"
     assert texts["Runs"] == ", ".join(run_of(out, cell).name for cell in ("plain", "noisy"))
     assert texts["Commit"] == read_csv(out / "runs.csv")[0]["commit"]
-    # The picture of a run alone has a scale of its own.
+    # The picture of a single run has its own scale.
     alone, weights = pixels(run_of(out, "plain", 1) / "filters.png"), filters_of(out, "plain", 1)
     assert in_rows(tiles_in(alone, [greys_of(row, limit_of(weights)) for row in weights], 9), 10)
     shown = [weights[[5, 1]] for weights in reversed(shown)]
@@ -441,7 +441,7 @@ def test_patches_and_components_are_drawn_each_on_its_own_scale(whole: Whole) ->
     # Principal components are orthogonal.
     assert np.abs(components @ components.T - np.eye(10)).max() < 0.02
     assert len({tile.tobytes() for tile in seen}) == 10
-    # The strongest first: smooth ones before checkered ones.
+    # The strongest come first: smooth ones before checkered ones.
     rough = [np.abs(np.diff(tile.astype(float))).mean() for tile in parts]
     assert rough[0] < rough[-1]
 
@@ -465,7 +465,7 @@ def test_units_can_be_sorted_by_every_measure_the_largest_first(here: Path, dae:
     dae("evaluate", run).failed(2, run.name, "filters.csv")  # there are no errors
 
 
-# What is made, and what is not made again.
+# Runs that are made and runs that are reused
 
 
 def test_cells_of_a_seed_learn_from_the_same_patches_and_the_same_weights(
@@ -487,14 +487,14 @@ def test_what_is_done_is_not_run_again_and_every_file_comes_out_the_same(
     here: Path, dae: Dae
 ) -> None:
     files = snapshot(here)
-    (here / "filters.csv").write_text("no,rows\n")  # every run tells of itself
+    (here / "filters.csv").write_text("no,rows\n")  # each run has its own file
     assert "0 done, 4 skipped, 0 failed" in dae(*AGAIN).succeeded().lines[-1]
     after = snapshot(here)
-    # A report tells the command that wrote it; else nothing changes.
+    # Only the command named in the report changes.
     assert {name for name in files if files[name] != after.get(name)} <= {"REPORT.md"}
     assert dae("report", "small", "--quiet").succeeded().out == "results/small/REPORT.md\n"
     assert dae("verify", "small").succeeded().out == "4 runs recomputed, 0 differences\n"
-    Path("photos/b.png").unlink()  # other photographs make other runs
+    Path("photos/b.png").unlink()  # other photographs need new runs
     assert "4 of 4 to run" in dae(*AGAIN, "--dry-run").failed(2, "--replace").out
     dae("search", "small").failed(2, "experiments/small/study.yaml", "search")
 
@@ -502,7 +502,7 @@ def test_what_is_done_is_not_run_again_and_every_file_comes_out_the_same(
 def test_a_part_of_the_cells_leaves_the_figures_of_the_others_undrawn(here: Path, dae: Dae) -> None:
     ended = dae(*AGAIN[:4], "--only", "plain", "--out", "part").succeeded()
     assert "1 done" in ended.out
-    assert len(ended.lines) == 1  # no claim can be judged
+    assert len(ended.lines) == 1  # no claim can be checked
     part = Path("part")
     names = ["parts.png", "photographs.png", "seen.png"]
     assert sorted(path.name for path in (part / "figures").iterdir()) == names
@@ -525,7 +525,7 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     dae("report", "small").succeeded()
     after = snapshot(here, (".csv", ".png", ".md", ".html"))
     assert {name: after[name] for name in tables} == tables
-    # What alone tells of a run is not written over when it cannot be read.
+    # The only copy of a run's measures is not overwritten if it cannot be read.
     path = here / "filters.csv"
     broken = path.read_text().replace(",no,", ",perhaps,", 1)
     path.write_text(broken)
@@ -590,7 +590,7 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     dae(*AGAIN, *words, "--only", "plain").failed(2, *named)
     dae("report", "small", *words).failed(2, "pretrain.epochs: 3", "2 given")
     assert snapshot(here) == before
-    Path("experiments").rename("elsewhere")  # the folder tells its figures as well
+    Path("experiments").rename("elsewhere")  # the results folder also has the figures
     dae("report", here, "--quiet").succeeded()
     dae("verify", here).succeeded()
     dae("evaluate", here).failed(2, "filters.csv")
@@ -599,9 +599,9 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
     remedy = ("--photos choose the data", "choose another")
-    now = "1 photographs of photos"
+    now = "1 photograph in photos"
     dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "own data with SHA-256", now, *remedy)
-    dae("replicate", "small").failed(2, "scikit-image and scikit-learn ship", *remedy)
+    dae("replicate", "small").failed(2, "with scikit-image and scikit-learn", *remedy)
     rows = (here / "runs.csv").read_text()
     (here / "runs.csv").write_text(rows.replace(",own,", ",original,"))
     dae(*AGAIN, "--only", "plain").failed(2, *remedy)
@@ -619,7 +619,7 @@ def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
     edit_units(run_of(here, "plain", 1), locality=[0.9999] * 8)
     own = f"runs/{run_of(here, 'plain', 1).name}/filters.csv"
     assert differences() == [(own, "line 2 and 7 more")]
-    dae("report", "small", "--quiet").succeeded()  # as if it had been so from the beginning
+    dae("report", "small", "--quiet").succeeded()  # so that the report contains the edited numbers
     found = differences()
     assert found[0] == (own, "line 2 and 7 more")
     assert found[1:9] == [("filters.csv", f"plain, seed 1, unit {k}: locality") for k in range(8)]
@@ -627,8 +627,8 @@ def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
     for name, content in before.items():
         (here / name).write_bytes(content)
     for name, old, new in (
-        ("REPORT.md", "Every tile is", "Every tile was"),
-        ("report.html", "Every tile is", "Every tile was"),
+        ("REPORT.md", "Each tile shows", "Each tile showed"),
+        ("report.html", "Each tile shows", "Each tile showed"),
         ("figures.csv", ",plain,", ",Plain,"),
     ):
         text = (here / name).read_text()

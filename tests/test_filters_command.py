@@ -1,4 +1,4 @@
-"""`dae filters`: the place and greys of each unit, read back from the pictures."""
+"""`dae filters`: the positions and greys of units, read back from the pictures."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ def plant(run: Path, **tensors: Weights) -> None:
 
 
 def random_weights(units: int, seed: int, inputs: int = 784) -> Weights:
-    """Return different weights of equal strength for each unit."""
+    """Random weights, different for each unit and of similar strength."""
     return np.random.default_rng(seed).normal(0, 0.5, (units, inputs)).astype(np.float32)
 
 
 def svg_texts(path: str) -> set[str]:
-    """Return the texts of an SVG; they are text elements, not outlines."""
+    """The texts of an SVG; they are text elements, not outlines."""
     root = ElementTree.parse(path).getroot()
     return {element.text or "" for element in root.iter() if element.tag.endswith("}text")}
 
 
 def svg_images(path: str) -> list[Greys]:
-    """Return the pictures embedded in an SVG."""
+    """The images embedded in an SVG."""
     found = []
     for element in ElementTree.parse(path).iter():
         link = element.attrib.get("{http://www.w3.org/1999/xlink}href", "#")
@@ -78,7 +78,7 @@ def svg_images(path: str) -> list[Greys]:
     return found
 
 
-# Which unit is where, in which grey.
+# Positions and greys of units
 
 
 def test_tile_i_is_unit_i_row_by_row_and_the_rest_is_blank(dae: Dae, runs: list[Path]) -> None:
@@ -88,7 +88,7 @@ def test_tile_i_is_unit_i_row_by_row_and_the_rest_is_blank(dae: Dae, runs: list[
     picture = pixels(ended.out.strip())
     found = tiles_in(picture, [greys_of(row, limit_of(weights)) for row in weights])
     assert in_rows(found, 10)
-    # The places of units 12 to 19 show the background.
+    # The positions of units 12 to 19 show the background.
     (top, left), (_, right) = found[11], found[9]
     assert (picture[top : top + 56, left + 56 : right + 56] == BACKGROUND).all()
     assert texts_of(ended.out.strip()) == {
@@ -104,7 +104,7 @@ def test_as_many_tiles_as_are_asked_for_show_the_first_units(dae: Dae, runs: lis
     for tiles, units, columns in (("2x3", 6, 3), ("2×3", 6, 3), ("1x1", 1, 1)):
         dae("filters", runs[0], "--tiles", tiles, "--out", "new/few.PNG").succeeded()
         weights = random_weights(12, 0)[:units]
-        # Hidden units do not affect the grey scale.
+        # Units that are not shown do not affect the grey scale.
         shown = [greys_of(row, limit_of(weights)) for row in weights]
         assert in_rows(tiles_in(pixels("new/few.PNG"), shown), columns)
 
@@ -115,12 +115,12 @@ def test_mid_grey_is_a_weight_of_0_and_beyond_the_limits_is_black_and_white(
     signs = np.tile(np.array([1, -1, 0.5, -0.5], np.float32), (12, 196))
     signs[0] = 0.0
     signs[3] *= 0.1
-    signs[5, :2] = 40, -40  # too few to make everything else grey
+    signs[5, :2] = 40, -40  # too few to affect the limit
     plant(runs[0], **{"pretrained.1.weight": signs})
     dae("filters", runs[0], "--out", "shared.png").succeeded()
     dae("filters", runs[0], "--scale", "tile", "--out", "tile.png").succeeded()
     shared, own = pixels("shared.png"), pixels("tile.png")
-    # Units 1, 2 and 4 look alike.
+    # Units 1, 2 and 4 have the same greys.
     (top, left), (_, next_left) = places(shared, enlarged(greys_of(signs[1], 1.0), 2))[:2]
 
     def tile(picture: Greys, unit: int) -> list[int]:
@@ -147,13 +147,13 @@ def test_a_sheet_for_a_slide_has_the_width_and_theme_asked_for_and_the_same_grey
     dark, light = pixels("dark.png"), pixels("light.png")
     assert dark.shape == light.shape
     assert dark.shape[1] == 1000
-    # Eight pixels per weight are the most that fit: 4 · 28 · 9 is more than 1000.
+    # At most eight pixels per weight fit: 4 · 28 · 9 is more than 1000.
     found = tiles_in(dark, shown, times=8)
     assert found == tiles_in(light, shown, times=8)
     assert in_rows(found, 4)
     assert light[0, 0] == BACKGROUND
     assert dark[0, 0] < 40
-    # Everything except tiles, grey scale and letters is background.
+    # Everything except tiles, the grey scale and letters is background.
     assert np.mean(dark == dark[0, 0]) == pytest.approx(np.mean(light == light[0, 0]), abs=0.01)
     dae("filters", runs[0], *slide, "--theme", "dark", "--out", "dark.svg").succeeded()
     assert ElementTree.parse("dark.svg").getroot().attrib["width"] == "750pt"  # 96 pixels per inch
@@ -161,7 +161,7 @@ def test_a_sheet_for_a_slide_has_the_width_and_theme_asked_for_and_the_same_grey
 
 def test_tiles_that_do_not_fit_the_width_are_refused(dae: Dae, runs: list[Path]) -> None:
     ended = dae("filters", *runs, "--width", "300").failed(2)
-    assert "2 x 10 tiles side by side are at least 656 pixels wide" in ended.err
+    assert "2 x 10 tiles" in ended.err and "656 pixels" in ended.err
     assert "larger width or fewer tiles" in ended.err
     assert not list(Path().glob("*.png"))
 
@@ -199,7 +199,7 @@ def test_sheets_of_sets_that_are_stored_transposed_are_shown_upright(
 def test_units_of_higher_layers_are_shown_through_the_weights_below(
     dae: Dae, runs: list[Path]
 ) -> None:
-    below = np.rint(8 * random_weights(12, 0))  # whole numbers, so that sums are exact
+    below = np.rint(8 * random_weights(12, 0))  # integers, so that sums are exact
     above = np.rint(4 * random_weights(10, 7, 12))
     plant(runs[0], **{"pretrained.1.weight": below, "pretrained.2.weight": above})
     ended = dae("filters", runs[0], "--layer", "2").succeeded()
@@ -212,7 +212,7 @@ def test_units_of_higher_layers_are_shown_through_the_weights_below(
     dae("filters", runs[0], "--layer", "0").failed(2, "--layer")
 
 
-# Order and choice of units.
+# Order and choice of units
 
 
 def test_by_strength_the_largest_norm_of_the_first_run_comes_first_in_every_sheet(
@@ -229,7 +229,7 @@ def test_by_strength_the_largest_norm_of_the_first_run_comes_first_in_every_shee
     for weights in (first[order[:-1]], second[order]):
         assert in_rows(tiles_in(picture, [greys_of(row, limit) for row in weights]), 10)
     dae("filters", runs[0], "--sort", "strength", "--tiles", "1x2", "--out", "few.svg").succeeded()
-    assert {"11", "10"} <= svg_texts("few.svg")  # the unit's number is below its tile
+    assert {"11", "10"} <= svg_texts("few.svg")  # each tile has its unit's number below it
     plant(runs[1], **{"pretrained.1.weight": random_weights(5, 1)})
     dae("filters", *runs, "--sort", "strength").failed(2, "--sort", "12", "5")
 
@@ -249,7 +249,7 @@ def test_units_that_are_named_are_drawn_large_a_row_for_each_a_column_for_each_r
     assert layer.out == f"zoom-{runs[0].name}-layer2.png\n"
 
 
-# Texts, and pictures for print.
+# Texts, SVG and PDF
 
 
 def test_titles_tell_data_and_corruption_and_runs_where_these_do_not_tell_all_apart(
@@ -258,13 +258,13 @@ def test_titles_tell_data_and_corruption_and_runs_where_these_do_not_tell_all_ap
     dae("filters", *runs, "--out", "two.svg").succeeded()
     texts = svg_texts("two.svg")
     assert {"rect, no corruption", "rect, 25 % destroyed"} <= texts
-    # The unit is the sum of the numbers left of its row and above its column.
+    # The number left of a row plus the number above a column is the unit's number.
     assert {"0", "10", *(f"+{column}" for column in range(10))} <= texts
     assert "20" not in texts
     twin = shutil.copytree(runs[1], runs[1].with_name("twin"))
     dae("filters", *runs, twin, "--out", "three.svg").succeeded()
     assert {runs[0].name, runs[1].name, "twin"} <= svg_texts("three.svg")
-    # An odd name gives valid XML, no formula, and no warning of a missing glyph.
+    # An unusual name gives valid XML without formulas or warnings about missing letters.
     odd = twin.rename(twin.with_name("a\x1b[31m--><x>&$x_1$\u6f22"))
     dae("filters", odd, odd, "--tiles", "1x2", "--out", "odd.svg").succeeded()
     (words,) = [e.text or "" for e in ElementTree.parse("odd.svg").iter() if "}desc" in e.tag]
@@ -295,20 +295,20 @@ def test_an_svg_and_a_pdf_hold_the_same_tiles_the_settings_and_text(
     for ending in ("svg", "pdf"):
         words = ("filters", runs[0], "--tiles", "3x4", "--out")
         dae(*words, f"a.{ending}").succeeded()
-        # The user's matplotlib style and the clock have no effect.
+        # Neither the user's style nor the time changes the files.
         with mpl.rc_context({"svg.image_inline": False, "savefig.bbox": "tight", "font.size": 30}):
             monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
             dae(*words, f"b.{ending}").succeeded()
         monkeypatch.delenv("SOURCE_DATE_EPOCH")
         assert Path(f"a.{ending}").read_bytes() == Path(f"b.{ending}").read_bytes()
     (sheet, *_) = svg_images("a.svg")
-    # At least eight pixels per weight keep the edges in a smoothing viewer.
+    # At least eight pixels per weight keep edges sharp in viewers that smooth.
     tiles = [greys_of(row, limit_of(weights)) for row in weights]
     assert in_rows(tiles_in(sheet, tiles, 8), 4)
     root = ElementTree.parse("a.svg").getroot()
     image = next(element for element in root.iter() if element.tag.endswith("}image"))
     across, _, _, down, *_ = re.findall(r"[\d.]+", image.attrib["transform"])
-    assert across == down  # its pixels are square
+    assert across == down  # pixels are square
     texts = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
     assert texts["title"] == "filters of layer 1"
     assert texts["description"] == "\n".join(
@@ -321,7 +321,7 @@ def test_an_svg_and_a_pdf_hold_the_same_tiles_the_settings_and_text(
     assert b"image-rendering:pixelated" in Path("a.svg").read_bytes()
 
 
-# Animations.
+# Animations
 
 
 def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
@@ -338,10 +338,10 @@ def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
     assert ended.out == f"{name}\n"
     with Image.open(name) as image:
         assert image.format == "GIF"
-        assert image.info["loop"] == 0  # it loops forever
+        assert image.info["loop"] == 0  # repeats endlessly
         comment = image.info["comment"].decode()
         frames, durations = [], []
-        # Ten steps and the start; equal frames may be merged.
+        # Ten steps and the initial weights are shown; GIF may merge identical frames.
         for place in range(getattr(image, "n_frames", 1)):
             image.seek(place)
             image.load()
@@ -356,7 +356,7 @@ def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
         for row, tile in zip(expected[:10], first_row(frame), strict=True):
             assert np.corrcoef(tile.ravel(), row)[0, 1] > 0.999
     for first, row in zip(initial, learned, strict=True):
-        assert np.corrcoef(first, row)[0, 1] < 0.99  # the weights have changed
+        assert np.corrcoef(first, row)[0, 1] < 0.99  # the weights changed in training
 
 
 def test_a_run_is_not_animated_on_other_data_than_its_own(
@@ -391,7 +391,7 @@ def test_what_cannot_be_animated_is_refused(dae: Dae, done: Path) -> None:
     assert not list(Path.cwd().glob("[xy].*"))
 
 
-# Wrong arguments.
+# Errors
 
 
 def test_wrong_options_are_reported_with_exit_code_2(dae: Dae, done: Path) -> None:

@@ -1,4 +1,4 @@
-"""Data sets that cannot be had stop their own cells alone, and a dry run gets none."""
+"""Unavailable data sets only stop their own cells, and a dry run downloads nothing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SEARCH = [
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, not made yet."""
+    """The path of the cache, which does not exist yet."""
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def study_with(*datasets: str) -> None:
-    """Write the tiny study with cells of further data sets, named after them."""
+    """Write the tiny study with an additional cell for each of these data sets."""
     cells: dict[str, dict[str, Any]] = {f"{name}-x": {"dataset": name} for name in datasets}
     write_study(Path(), "tiny", cells, search=SEARCH)
 
@@ -47,9 +47,9 @@ def test_cells_whose_data_are_here_are_run_and_the_others_named_with_reason_and_
     study_with(*datasets)
     cells = [f"{name}-x" for name in datasets]
     ended = dae("replicate", "tiny", *words).failed(1)
-    told = ended.err.partition("\nnot run: ")[2]
+    parts = ended.err.partition("\nnot run: ")[2]
     for part in (*cells, *datasets, remedy, "--data-dir"):
-        assert part in told, part
+        assert part in parts, part
     assert ended.lines[-1].startswith("2 done, 0 skipped, 0 failed")
     assert [row["cell"] for row in read_csv(tiny / "runs.csv")] == ["rect-0", "rect-25"]
     assert (tiny / "REPORT.md").is_file()
@@ -75,11 +75,11 @@ def test_rows_of_cells_whose_data_are_gone_stay_in_the_tables(
 
 
 @pytest.mark.usefixtures("cache", "tiny")
-def test_where_no_data_can_be_had_or_a_file_is_bad_nothing_is_run(dae: Dae) -> None:
+def test_nothing_is_run_if_no_data_are_available_or_a_file_is_bad(dae: Dae) -> None:
     study_with("rot", "mnist")
     only = ("--only", "rot-x", "--only", "mnist-x")
     for command in ("replicate", "search"):
-        dae(command, "tiny", *only).failed(1, "MNIST cannot be had", "--data-dir")
+        dae(command, "tiny", *only).failed(1, "MNIST not found", "--data-dir")
         assert not Path("results").exists()
     Path("mine").mkdir()
     Path("mine/rot.npz").write_bytes(b"no archive")
@@ -90,17 +90,17 @@ def test_where_no_data_can_be_had_or_a_file_is_bad_nothing_is_run(dae: Dae) -> N
 
 
 @pytest.mark.parametrize(
-    ("dataset", "words", "told"),
+    ("dataset", "words", "parts"),
     [
-        ("rot", (), ("fetched", "regenerated from MNIST", "MNIST, which would be fetched")),
-        ("convex", (), ("fetched", "regenerated")),
-        ("rect-img", ("--origin", "original"), ("fetched",)),
-        ("bg-img", ("--origin", "regenerated"), ("regenerated from MNIST", "fetched")),
-        ("mnist", (), ("would be fetched",)),
+        ("rot", (), ("downloaded", "regenerated from MNIST", "MNIST would be downloaded")),
+        ("convex", (), ("downloaded", "regenerated")),
+        ("rect-img", ("--origin", "original"), ("downloaded",)),
+        ("bg-img", ("--origin", "regenerated"), ("regenerated from MNIST", "downloaded")),
+        ("mnist", (), ("would be downloaded",)),
     ],
 )
 def test_a_dry_run_says_what_would_be_fetched_or_regenerated_and_does_nothing(
-    dae: Dae, tiny: Path, cache: Path, dataset: str, words: tuple[str, ...], told: tuple[str, ...]
+    dae: Dae, tiny: Path, cache: Path, dataset: str, words: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
     study_with(dataset)
     before = snapshot(Path())
@@ -109,8 +109,8 @@ def test_a_dry_run_says_what_would_be_fetched_or_regenerated_and_does_nothing(
         (line,) = [one for one in ended.lines if one.startswith(f"{dataset}-x ")]
         assert dataset in line
         (note,) = [one for one in ended.err.splitlines() if one.startswith(f"{dataset}")]
-        assert all(part in note for part in told), note
-        assert "127.0.0.1" not in ended.err  # nobody was asked
+        assert all(part in note for part in parts), note
+        assert "127.0.0.1" not in ended.err  # no host was contacted
     assert snapshot(Path()) == before
     assert not cache.exists() and not tiny.exists()
 

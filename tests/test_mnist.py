@@ -1,4 +1,4 @@
-"""MNIST as a data set with a test, and its files as unpackers leave them."""
+"""MNIST as a data set, and the layouts in which unpackers leave its files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTENT = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
 
 @pytest.fixture
 def mnist(test_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the four genuine files, which commands read from."""
+    """The folder of the four genuine files, set as DAE_DATA_DIR."""
     if not (test_data / "mnist").is_dir():
         pytest.skip(f"no MNIST: {test_data}/mnist is not a folder")
     monkeypatch.setenv("DAE_DATA_DIR", str(test_data / "mnist"))
@@ -67,7 +67,7 @@ def test_mnist_is_a_cell_of_a_study_beside_others_without_a_published_number(
     words = ("--data-dir", "data")
     dae("replicate", "own", *words).succeeded()
     report = Path("results/own/REPORT.md").read_text(encoding="utf-8")
-    claims = report.partition("## Which of the paper's claims")[2].partition("\n## Ours")[0]
+    claims = report.partition("## Which of the paper's claims")[2].partition("\n## Our results")[0]
     assert claims and "mnist" not in claims, "the paper says nothing of MNIST"
     rows = {row["cell"]: row for row in read_csv(Path("results/own/runs.csv"))}
     assert list(rows) == list(cells)
@@ -91,14 +91,14 @@ def test_the_rows_of_mnists_validation_are_the_last_10_000_of_its_training_file(
         tiles_in(pixels(f"{split}.png"), [first[:784].reshape(28, 28)])
 
 
-# Where the file N may stand, D being its name with a dot before idx; the last path is read.
+# Possible paths of the file N; D is its name with a dot before idx. The last path is read.
 LAYOUTS = {
-    "a folder beside the file": ("N/N", "D"),
+    "a folder next to the file": ("N/N", "D"),
     "a folder with the dotted file": ("N/D",),
-    "a folder named as what was packed": ("N.gz/N",),
+    "a folder named like the archive": ("N.gz/N",),
     "a folder with the packed file": ("D/N.gz",),
-    "packed and unpacked side by side": ("N", "N.gz"),
-    "a folder named as what was packed, beside": ("N.gz/N.gz", "N"),
+    "packed and unpacked together": ("N", "N.gz"),
+    "a folder named like the archive, and the file": ("N.gz/N.gz", "N"),
     "folders within a folder": ("mnist/N/N",),
     "torchvision's folder itself": ("raw/N", "raw/N.gz"),
 }
@@ -136,11 +136,11 @@ def test_mnist_with_folders_beside_its_files_gives_its_content(dae: Dae, mnist: 
 
 
 def unpacked(folder: Path, name: str) -> bytes:
-    """Return the bytes of one of the four files."""
+    """Return the decompressed bytes of one of the four files."""
     return gzip.decompress((folder / f"{name}.gz").read_bytes())
 
 
-# How the names N may be spelled.
+# Possible spellings of the names.
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "capitals": lambda name: f"{name.upper()}.GZ",
     "underscores": lambda name: f"{name.replace('-', '_')}.gz",
@@ -178,7 +178,7 @@ def test_mnist_is_found_whatever_its_capitals_and_separators(
 def test_what_can_only_be_meant_as_mnist_is_refused_where_mnist_is_asked_for(
     dae: Dae, tiny_data: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))  # without rot
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))  # so that rot is not cached
     path = Path("mine", name)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
@@ -192,7 +192,7 @@ def test_what_can_only_be_meant_as_mnist_is_refused_where_mnist_is_asked_for(
 @pytest.mark.parametrize(
     "name", ["mnist.zip", "mnist (1).zip", "mnist/a.txt", "mnist.md", "train.gz"]
 )
-def test_what_may_be_something_else_is_told_beside_what_was_looked_for(
+def test_files_that_may_be_something_else_are_listed_with_the_expected_files(
     dae: Dae, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))

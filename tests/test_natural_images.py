@@ -1,4 +1,4 @@
-"""Patches of photographs: which photographs, how they are whitened, and where patches are cut."""
+"""Patches of photographs: reading, whitening and cutting."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def digest(**photographs: Array) -> str:
 
 
 def whitened(grey: Array, cutoff: float) -> Array:
-    """f · exp(−(f/f₀)⁴) times the spectrum, the photograph continued by its mirror images."""
+    """Multiply the spectrum of the mirrored photograph by f · exp(−(f/f₀)⁴)."""
     whole = np.block([[grey, grey[:, ::-1]], [grey[::-1], grey[::-1, ::-1]]]).astype(float)
     down, across = np.meshgrid(*(np.fft.fftfreq(n) for n in whole.shape), indexing="ij")
     f = np.sqrt(down**2 + across**2)
@@ -89,7 +89,7 @@ def test_patches_are_cut_at_uniform_places_of_whitened_photographs() -> None:
         assert str(folder) in source
 
 
-def test_the_photographs_that_come_along_are_scenes_and_no_textures() -> None:
+def test_the_shipped_photographs_are_scenes_and_not_textures() -> None:
     source, identity, patches = patches_of(None, count=2000, side=12)
     assert "9" in source
     assert identity == "59bb1dc26514d0c8d3ccd6d1f4f8f40bc034d69bf6b64b390ce97d4cb33e24f3"
@@ -110,7 +110,7 @@ def test_a_folders_photographs_are_read_in_the_order_of_their_names() -> None:
     (folder / "inside").mkdir()
     Image.fromarray(one).save(folder / "inside" / "d.png")
     grey = (colours.astype(int) @ [299, 587, 114] + 500) // 1000
-    (folder / "._a.bmp").write_bytes(b"\0\5\x16\7")  # as archivers leave them beside a.bmp
+    (folder / "._a.bmp").write_bytes(b"\0\5\x16\7")  # archivers create such files next to a.bmp
     (folder / "b.jpg").mkdir()
     expected = sha256()
     for name, pixels in (("C.PNG", two), ("a.bmp", grey.astype(np.uint8)), ("b.png", one)):
@@ -123,7 +123,7 @@ GREYS = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def pgm(values: Array, maximum: int) -> bytes:
-    """A PGM, of two bytes a number."""
+    """A PGM with two bytes per value."""
     height, width = values.shape
     return f"P5 {width} {height} {maximum}\n".encode() + values.astype(">u2").tobytes()
 
@@ -159,7 +159,7 @@ def test_greys_of_more_than_8_bits_are_scaled_and_none_is_clipped(
 
 
 def png_of_16_bits_a_colour(values: Array) -> bytes:
-    """A PNG, (height, width, 3)."""
+    """A PNG with 16 bits per colour, of values (height, width, 3)."""
     height, width, _ = values.shape
     lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
     chunks = (
@@ -177,7 +177,7 @@ COLOURS = np.stack([GREYS, GREYS.T, GREYS[::-1]], axis=2)
 
 
 def tiff(values: Array, tags: dict[int, int]) -> bytes:
-    """A TIFF of one strip with the numbers as they are, and other tags than usual."""
+    """An uncompressed TIFF of one strip, with additional or changed tags."""
     height, width = values.shape
     usual = {256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: 1, 277: 1, 278: height}
     entries = usual | {279: values.nbytes, 273: 0} | tags
@@ -219,14 +219,14 @@ def test_an_opaque_photograph_may_say_so() -> None:
         ("unknown.tif", np.where(GREYS == 7, np.float32("nan"), GREYS), ["nan"]),
         ("endless.tif", np.where(GREYS == 7, np.float32("inf"), GREYS), ["inf"]),
         ("dark.png", png_of_16_bits_a_colour(COLOURS * np.uint16(16)), ["16 bits", "15 of 255"]),
-        ("signed.tif", tiff(GREYS, {339: 2}), ["signs"]),
+        ("signed.tif", tiff(GREYS, {339: 2}), ["signed"]),
         ("white-is-0.tif", tiff(GREYS * np.uint16(257), {262: 0}), ["white", "black as 0"]),
         ("of-32-bits.tif", tiff(GREYS * np.uint32(2**24), {}), ["32 bits"]),
         ("hot.tif", np.where(GREYS == 7, np.float32(5000), GREYS / 255), ["5000", "black"]),
         ("hot.png", np.where(GREYS == 7, np.uint16(65535), GREYS), ["65535", "black"]),
     ],
 )
-def test_photographs_whose_greys_cannot_be_told_are_refused(
+def test_photographs_that_cannot_be_converted_to_greys_are_refused(
     name: str, content: Any, parts: list[str]
 ) -> None:
     folder = save(other=noise(16, 16))
@@ -258,7 +258,7 @@ def test_results_name_the_photographs_by_their_digest(dae: Dae, tmp_path: Path) 
 def test_learning_is_animated_on_the_photographs_of_the_run_or_not_at_all(
     dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "numba", None)  # to be compiled would take ten seconds
+    monkeypatch.setitem(sys.modules, "numba", None)  # compiling would take ten seconds
     write_study(tmp_path, "nature", {"ae": PHOTOGRAPHS}, shared={})
     save(a=noise(20, 30))
     run = dae("train", "nature/ae", "--photos", "photos").succeeded().lines[-1]
@@ -268,7 +268,7 @@ def test_learning_is_animated_on_the_photographs_of_the_run_or_not_at_all(
     dae(*animate, "--photos", "photos").succeeded()
     Path("learning.gif").unlink()
     save(b=noise(20, 20, 1))
-    dae(*animate, "--photos", "photos").failed(2, run, "2 photographs of photos")
+    dae(*animate, "--photos", "photos").failed(2, run, "2 photographs in photos")
     Path("photos/b.png").unlink()
     save(a=noise(20, 30, 2))
     dae(*animate, "--photos", "photos").failed(2, run)
@@ -299,7 +299,7 @@ def test_photographs_that_cannot_be_used_are_named_with_the_remedy(
 
 def test_photographs_that_changed_since_the_command_began_are_refused() -> None:
     folder = save(a=noise(20, 20), b=noise(20, 20, 1))
-    with pytest.raises(DaeError, match=r"photos.*start again"):
+    with pytest.raises(DaeError, match=r"photos.*run the command again"):
         patches_of(folder, meanwhile=(folder / "b.png").unlink, side=5, count=100)
     with pytest.raises(DaeError, match="photos"):
         patches_of(folder, meanwhile=(folder / "a.png").unlink, side=5, count=100)

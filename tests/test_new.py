@@ -22,7 +22,7 @@ CELLS = ["nnet", "saa", "sda-25", "sda-50", "svm-rbf"]
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
-    """Start with an empty cache: it knows files by size and time, and tests change them quickly."""
+    """Use a new cache: it finds own data by size and time, which quick changes may not alter."""
     cache = tmp_path / ".cache"
     cache.mkdir()
     (cache / "kernels").symlink_to(session_cache / "kernels")
@@ -38,24 +38,25 @@ def declared(folder: str = "mine") -> dict[str, Any]:
 
 
 def numbers(n: int, inputs: int, high: float, *, whole: bool) -> list[list[float]]:
-    """Return rows of numbers from 0 to `high`; each column has both."""
+    """Rows of numbers from 0 to `high`; each column contains both ends."""
     values = np.random.default_rng(0).uniform(0, high, (n, inputs))
     values[0], values[1] = 0, high
     return (np.rint(values).astype(int) if whole else values).tolist()  # type: ignore[no-any-return]
 
 
 def quick(folder: str) -> None:
-    """Make a study's training short."""
+    """Shorten the training of a study."""
     path = Path(folder, "study.yaml")
     text = re.sub(r"epochs: \d+, patience: \d+", "epochs: 3, patience: 3", path.read_text())
     path.write_text(re.sub(r" epochs: \d+", " epochs: 2", text))
 
 
 def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
-    """The printed commands run; a folder is accepted as a study, also in names of cells."""
+    """The printed commands run; commands accept the study's folder, and a cell in it."""
     table("own.csv", blobs(120), COLUMNS)
     ended = dae("new", "mine", "--data", "own.csv").succeeded()
-    assert ended.lines[0].startswith("84 + 18 + 18 rows of 4 values, 2 classes: k0, k1")
+    for part in ("84 training", "18 validation", "18 test", "4 values", "2 classes: k0, k1"):
+        assert part in ended.lines[0]
     commands = [re.split(r"  +", line.strip())[0] for line in ended.lines[2:]]
     codes = "dae encode mine/saa --out codes.npz"
     assert commands == ["dae replicate mine/", codes, "dae search mine/"]
@@ -108,7 +109,7 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
             [[k % 2, *row] for k, row in enumerate(numbers(40, 12, 250, whole=True))],
             {"label": "label", "scale": {"from": [0, 255]}},
         ),
-        (  # counts of different things with different ranges
+        (  # counts of several things, with different ranges
             ["label", "age", "sons", "daughters"],
             [[k % 2, 7 * k % 40, k % 3, k % 4] for k in range(40)],
             {"label": "label", "scale": "minmax"},
@@ -118,7 +119,7 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
             [[k, *row, "me", k % 2] for k, row in enumerate(numbers(40, 3, 1, whole=False))],
             {"label": "label", "ignore": ["id", "name"]},
         ),
-        (  # the index column that a saved table has, by any name
+        (  # row numbers of a table that was saved with its index, under any name
             ["Unnamed: 0", "a", "b", "c", "label"],
             [[k + 1, *row, k % 2] for k, row in enumerate(numbers(40, 3, 1, whole=False))],
             {"label": "label", "ignore": ["Unnamed: 0"]},
@@ -128,7 +129,7 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
 def test_labels_scale_image_and_what_is_no_input_are_read_from_a_table(
     dae: Dae, columns: list[str], rows: list[list[object]], keys: dict[str, Any]
 ) -> None:
-    """The declaration contains them, and a study with it resolves."""
+    """They are in the declaration, and the study can be read."""
     table("own.csv", rows, columns)
     ended = dae("new", "mine", "--data", "own.csv").succeeded()
     assert declared() == {"file": "../own.csv", "label": "y"} | keys
@@ -136,14 +137,14 @@ def test_labels_scale_image_and_what_is_no_input_are_read_from_a_table(
     assert dae("show", "mine/").succeeded().out.count("dataset:") == 5
 
 
-def test_an_npz_tells_labels_images_and_splits(dae: Dae) -> None:
-    """It has the name of the data unless another set has it; case does not matter."""
+def test_labels_images_and_splits_are_inferred_from_an_npz(dae: Dae) -> None:
+    """The data have its name unless it is that of another set; upper and lower case are equal."""
     pixels = np.random.default_rng(0).integers(0, 255, (40, 6, 5), np.uint8)
     pixels[0, 0, 0] = 254
     arrays = {"x_train": pixels, "y_train": np.arange(40) % 4}
     np.savez(
         "mnist.npz", allow_pickle=False, **arrays, x_test=pixels[:8], y_test=np.arange(8) % 4
-    )  # as of keras
+    )  # the keys of keras
     dae("new", "mine", "--data", "mnist.npz").succeeded()
     assert declared() == {"file": "../mnist.npz", "label": "y", "scale": {"from": [0, 255]}}
     shown = yaml.safe_load(dae("show", "mine/saa").succeeded().out)["dataset"]
@@ -156,7 +157,7 @@ def test_an_npz_tells_labels_images_and_splits(dae: Dae) -> None:
 
 
 def test_a_folder_of_images_keeps_its_classes_colours_and_splits(dae: Dae) -> None:
-    """Images of several sizes are resized to the given size."""
+    """Images of several sizes are resized to --image."""
     images("rgb", (4, 5, 3))
     dae("new", "mine", "--data", "rgb").succeeded()
     assert declared() == {"file": "../rgb"}
@@ -179,8 +180,29 @@ def test_a_folder_of_images_keeps_its_classes_colours_and_splits(dae: Dae) -> No
     assert (declared("three")["file"], shown["rows"]) == ("../parts/train", [28, 4, 8])
 
 
+def test_a_location_that_can_move_with_the_study_is_written_relative_to_it(
+    dae: Dae, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data in a sibling folder are, unless the common folder contains the home folder."""
+    work = Path.cwd() / "project" / "work"
+    (work.parent / "data").mkdir(parents=True)
+    work.mkdir()
+    table("project/data/own.csv", blobs(), COLUMNS)
+    monkeypatch.chdir(work)
+    words = ("--data", "../data/own.csv")
+    dae("new", "mine", *words).succeeded()
+    assert declared()["file"] == "../../data/own.csv"
+    dae("new", str(work.parent / "other"), *words).succeeded()
+    assert declared("../other")["file"] == "../data/own.csv"
+    dae("show", "mine/").succeeded()
+    for home in (work.parent, work.parent / "me"):
+        monkeypatch.setenv("HOME", str(home))
+        dae("new", home.name, *words).succeeded()
+        assert declared(home.name)["file"] == str(work.parent / "data" / "own.csv")
+
+
 def test_data_without_labels_become_autoencoders_alone(dae: Dae) -> None:
-    """A table without text columns needs --label or --unlabelled."""
+    """A table of text and numbers shows its labels; for a table of numbers the user must decide."""
     table("own.csv", [row[:4] for row in blobs(30)], COLUMNS[:4])
     dae("new", "mine", "--data", "own.csv").failed(2, "own.csv", "--label", "a, b", "--unlabelled")
     ended = dae("new", "mine", "--data", "own.csv", "--unlabelled", "--image", "2x2").succeeded()
@@ -205,20 +227,20 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     dae("new", "sub/smoke", "--data", "own.csv").failed(2, "results/smoke belongs to another")
     dae("new", "two", "--data", "no.csv").failed(2, "--data", "'no.csv' does not exist")
     dae("new", "two", "--data", "own.csv", "--image", "9").failed(2, "--image", "'9'", "28x28")
-    dae("new", "two", "--data", "own.csv", "--image", "3x3").failed(2, "4 values a row", "3x3")
+    dae("new", "two", "--data", "own.csv", "--image", "3x3").failed(
+        2, "own.csv", "has 4 values", "3x3"
+    )
     dae("new", "two", "--data", "own.csv", "--label", "kin").failed(2, "did you mean kind?")
     labels = ("--label", "kind", "--unlabelled")
     dae("new", "two", "--data", "own.csv", *labels).failed(2, "--label", "--unlabelled")
     table("own.csv", [[*row[:3], "", row[4]] for row in blobs()], COLUMNS)
     dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill it in")
-    table(
-        "own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS
-    )  # text in the first and last columns
-    dae("new", "two", "--data", "own.csv").failed(2, "nothing says where labels are", "--label")
+    table("own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS)  # text at both ends
+    dae("new", "two", "--data", "own.csv").failed(2, "own.csv", "--label", "--unlabelled")
     Path("own.csv").write_text("a;b;c;d;kind\n1,5;2;3;4;k0\n")
     dae("new", "two", "--data", "own.csv").failed(2, "separated by a semicolon, expected a comma")
     table("own.csv", blobs()[1:], tuple(map(str, blobs()[0])))
-    dae("new", "two", "--data", "own.csv").failed(2, "names of columns in its first row")
+    dae("new", "two", "--data", "own.csv").failed(2, "own.csv", "column names", "first row")
     table("own.csv", [[-3, -3, -3, -3, row[4]] for row in blobs()], COLUMNS)
     dae("new", "two", "--data", "own.csv", "--image", "2x2").failed(2, "every value is -3")
     np.savez("own.npz", X=np.zeros((5, 0)), y=np.arange(5))
@@ -230,7 +252,7 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
 
 
 def test_reading_a_large_file_is_announced_once_and_never_with_quiet(dae: Dae) -> None:
-    """By the first command that reads it."""
+    """The command that reads it first announces it."""
     table("own.csv", blobs(), COLUMNS)
     assert "reading" not in dae("new", "small", "--data", "own.csv").succeeded().err
     np.savez("own.npz", X=np.zeros((20_001, 1000), bool))

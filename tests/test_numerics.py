@@ -114,7 +114,7 @@ def test_a_cell_that_is_run_again_shares_the_table_with_the_others(dae: Dae, bef
     assert rows[2] == old[1] and rows[0]["run"] != old[0]["run"]
     assert read_json(before / "runs" / rows[0]["run"] / "environment.json")["numerics"] == int(NOW)
     assert numerics_of(before, "table.csv") == {"rect-0": NOW, "rect-25": BEFORE}
-    mixed = f"not of one make: numerics {BEFORE} (rect-25), {NOW} (rect-0)"
+    mixed = f"made under different conditions: numerics {BEFORE} (rect-25), {NOW} (rect-0)"
     assert mixed in (before / "REPORT.md").read_text().replace("**", "")
     page = (before / "report.html").read_text()
     assert mixed in page and f"<dt>numerics</dt><dd>{BEFORE}</dd>" in page

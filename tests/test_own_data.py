@@ -1,4 +1,4 @@
-"""A data set of the user's own: declared in a YAML, from an .npz, a table or a folder of images."""
+"""Users' own data sets, declared in YAML: an .npz, a table or a folder of images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORK = {
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
-    """Own data are found again by size and time of their files, which tests change within one."""
+    """Use a new cache: it finds own data by size and time, which quick changes may not alter."""
     cache = tmp_path / ".cache"
     cache.mkdir()
     (cache / "kernels").symlink_to(session_cache / "kernels")
@@ -38,7 +38,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_cache: P
 
 @pytest.fixture(scope="session")
 def digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """scikit-learn's: 1797 images of 8 x 8, from 0 to 16, and their labels."""
+    """scikit-learn's digits: 1797 images of 8 x 8, from 0 to 16, and their labels."""
     from sklearn.datasets import load_digits
 
     return load_digits(return_X_y=True)  # type: ignore[no-any-return]
@@ -52,12 +52,12 @@ def experiment(dataset: str = "own.yaml", name: str = "one.yaml", **sections: An
 
 
 def facts(dae: Dae, path: str = "one.yaml") -> dict[str, Any]:
-    """What `dae show` says of the data of an experiment."""
+    """The facts of an experiment's data that `dae show` prints."""
     return yaml.safe_load(dae("show", path).succeeded().out)["dataset"]  # type: ignore[no-any-return]
 
 
 def declare_study(cells: Sequence[str] = ("a",), **sections: Any) -> str:
-    """Write a study of own data, with its declaration outside; its cells differ in their seed."""
+    """Write a study on own data declared outside its folder; its cells differ in their seed."""
     keys = {"dataset": "../own.yaml"} | NETWORK | sections
     shared = {key: section for key, section in keys.items() if section is not None}
     declare("study/study.yaml", title="Own", shared=shared)
@@ -67,7 +67,7 @@ def declare_study(cells: Sequence[str] = ("a",), **sections: Any) -> str:
 
 
 def trained(dae: Dae, *words: str) -> tuple[Path, Ended]:
-    """The folder of the run that `dae train` makes."""
+    """Train one.yaml; return the folder of the run."""
     ended = dae("train", "one.yaml", *words).succeeded()
     return Path(ended.lines[-1]), ended
 
@@ -75,7 +75,7 @@ def trained(dae: Dae, *words: str) -> tuple[Path, Ended]:
 def test_the_same_digits_of_three_formats_are_the_same_data(
     dae: Dae, digits: tuple[NDArray[np.float64], NDArray[np.int64]]
 ) -> None:
-    """Rows, splits and stored values agree; a network learns from each, and is evaluated again."""
+    """Rows, splits and stored values agree; a network can be trained on each and evaluated."""
     values, labels = digits[0][:500], digits[1][:500]
     np.savez("digits.npz", X=values.reshape(-1, 8, 8), y=labels)
     rows = [[*map(int, row), label] for row, label in zip(values, labels, strict=True)]
@@ -110,7 +110,7 @@ def test_the_same_digits_of_three_formats_are_the_same_data(
 def test_a_study_on_own_data_is_replicated_reported_and_verified_without_a_paper(
     dae: Dae, digits: tuple[NDArray[np.float64], NDArray[np.int64]]
 ) -> None:
-    """From the study's folder to a report; then without the files, which the cache stands for."""
+    """From the study's folder to a report; then again without the files, from the cache."""
     np.savez("digits.npz", X=digits[0][:300].reshape(-1, 8, 8), y=digits[1][:300])
     declare("study/digits.data.yaml", file="../digits.npz", label="y", scale={"from": [0, 16]})
     shared = {"dataset": "digits.data.yaml"} | {
@@ -130,7 +130,7 @@ def test_a_study_on_own_data_is_replicated_reported_and_verified_without_a_paper
     report, page = (results / "REPORT.md").read_text(), (results / "report.html").read_text()
     assert "## Test errors" in report and "the paper" not in report.casefold()
     assert f"| digits | own | `{rows[0]['data_sha256']}` |" in report
-    assert 'file: "../digits.npz"' in report  # the declaration, among the settings
+    assert 'file: "../digits.npz"' in report  # the settings contain the declaration
     assert "the paper’s" not in page and "no reference" not in page
     assert len(read_csv(results / "mcnemar.csv")) == 6
     assert {path.name for path in (results / "filters").iterdir()} >= {"sda-0.png", "sda-25.png"}
@@ -151,14 +151,14 @@ SHORT = {
     ],
     "svm-rbf.yaml": [("rbf", "rbf, gammas: [0.1], penalties: [1.0]")],
 }
-"""What makes the cells of a new study train quickly, by file."""
+"""Changes that make the cells of a new study train quickly, by file."""
 
 
 @pytest.mark.parametrize(
     "whole", [False, pytest.param(True, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 )
 def test_the_page_on_own_data_is_true(dae: Dae, whole: bool) -> None:
-    """Every file and command of docs/your-data.md, as printed; whole: with its settings as well."""
+    """Run every file and command of docs/your-data.md; `whole`: with its settings, too."""
     page = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text()
     for name, content in re.findall(r"```(?:yaml|python)\n# (\S+)\n(.*?)```", page, re.DOTALL):
         Path(name).write_text(content)
@@ -185,7 +185,7 @@ def test_the_page_on_own_data_is_true(dae: Dae, whole: bool) -> None:
 
 
 def test_rows_are_split_by_class_and_the_seed_draws_others(dae: Dae) -> None:
-    """Fractions are of each class; the same seed gives the same digest, another one another."""
+    """Fractions are of each class; digests are equal only for the same seed."""
     rows = [*blobs(120), *[[0.5, 0.5, 0.5, 0.5, "rare"]] * 4]
     table("own.csv", rows, COLUMNS)
     experiment()
@@ -203,11 +203,11 @@ def test_rows_are_split_by_class_and_the_seed_draws_others(dae: Dae) -> None:
     dae("show", "one.yaml").failed(2, "own.csv", "split leaves no training rows")
     table("own.csv", rows[:-2], COLUMNS)
     declare(file="own.csv", label="kind")
-    dae("show", "one.yaml").failed(2, "the class rare has 2 rows, too few", "split.test")
+    dae("show", "one.yaml").failed(2, "the class rare has too few rows (2)", "split.test")
 
 
 def test_splits_can_be_given_as_files_and_as_keys(dae: Dae) -> None:
-    """Columns of a test file may stand in another order; X_train and X_test are of an .npz."""
+    """A test file may have another order of columns; an .npz has X_train and X_test."""
     table("train.tsv", blobs(40), COLUMNS)
     swapped = [[row[4], *row[3::-1]] for row in blobs(20, seed=1)]
     table("test.tsv", swapped, ("kind", "d", "c", "b", "a"))
@@ -225,11 +225,11 @@ def test_splits_can_be_given_as_files_and_as_keys(dae: Dae) -> None:
     np.savez("own.npz", allow_pickle=False, **whole, X_valid=other[:10], y_valid=labels[:10])
     assert facts(dae)["rows"] == [40, 10, 20]
     declare("npz.yaml", file="own.npz", label="y", split={"test": 0.2})
-    dae("show", "one.yaml").failed(2, "own.npz", "has test rows of its own; leave split.test out")
+    dae("show", "one.yaml").failed(2, "own.npz", "test rows", "leave out split.test")
 
 
 def test_three_hundred_classes_of_text_are_learned_and_counted(dae: Dae) -> None:
-    """More than a byte can number; names that are numbers stand in the order of numbers."""
+    """More classes than fit a byte; labels that are numbers are in numeric order."""
     rows = [[k % 7 / 7, k % 11 / 11, k % 13 / 13, k / 300, str(k)] for k in range(300)] * 3
     table("own.csv", rows, COLUMNS)
     declare(file="own.csv", label="kind")
@@ -244,7 +244,7 @@ def test_three_hundred_classes_of_text_are_learned_and_counted(dae: Dae) -> None
 
 
 def test_values_without_bounds_are_learned_by_squared_error_alone(dae: Dae) -> None:
-    """scale: none leaves them; a cross-entropy needs probabilities."""
+    """scale: none keeps the values, but cross-entropy needs probabilities."""
     rows = [[*(3 * float(str(v)) - 1 for v in row[:4]), row[4]] for row in blobs()]
     table("own.csv", rows, COLUMNS)
     declare(file="own.csv", label="kind", scale="none")
@@ -262,7 +262,7 @@ def test_values_without_bounds_are_learned_by_squared_error_alone(dae: Dae) -> N
 
 
 def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
-    """All rows are training rows; filters are drawn and measured; there is no error to count."""
+    """All rows are training rows; filters are drawn and measured, but errors cannot be counted."""
     images("grey", (6, 5), classes="ab")
     for path in Path("grey").glob("*/*.png"):
         path.rename(Path("grey", f"{path.parent.name}{path.name}"))
@@ -291,7 +291,7 @@ def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
     dae("train", "one.yaml", "--set", "rows=61").failed(2, "--set rows=61 must be from 1 to 60")
 
 
-def test_colours_are_three_values_a_pixel_and_are_drawn_in_colours(dae: Dae) -> None:
+def test_colours_are_three_values_per_pixel_and_are_drawn_in_colours(dae: Dae) -> None:
     """A folder of RGB images, resized on request."""
     images("rgb", (4, 5, 3))
     Image.fromarray(np.full((4, 5, 3), (200, 100, 0), np.uint8)).save("rgb/a/0.png")
@@ -308,21 +308,21 @@ def test_colours_are_three_values_a_pixel_and_are_drawn_in_colours(dae: Dae) -> 
     assert dae("data", "show", "own.yaml", "--tiles", "2x3").succeeded().lines == ["own-own.png"]
     with Image.open("own-own.png") as sheet:
         colours = {colour: n for n, colour in sheet.getcolors(100_000) or ()}
-    tile = 14 * 4 * 14 * 5  # of an image, enlarged
+    tile = 14 * 4 * 14 * 5  # pixels of an enlarged image
     assert colours[(200, 100, 0)] == tile
     declare(file="rgb", image=[2, 2], resize=True)
     one = facts(dae)
     assert (one["image"], one.get("channels", 1)) == ([2, 2], 1)  # declared as grey
     Image.fromarray(np.zeros((9, 4, 3), np.uint8)).save("rgb/a/odd.png")
     declare(file="rgb")
-    parts = ("rgb/a/odd.png", "4 x 9 pixels", "expected 5 x 4 as rgb/a/0.png", "resize: true")
+    parts = ("rgb/a/odd.png", "4 x 9 pixels", "expected 5 x 4", "rgb/a/0.png", "resize: true")
     dae("show", "one.yaml").failed(2, *parts)
     Path("rgb/a/odd.png").write_bytes(b"no image")
     dae("show", "one.yaml").failed(2, "rgb/a/odd.png", "cannot be read as an image")
 
 
 def test_the_commands_of_data_take_a_declaration(dae: Dae) -> None:
-    """List, verify and show; a changed file is read anew."""
+    """List, verify and show; a changed file is read again."""
     table("own.csv", blobs(), COLUMNS)
     declare(file="own.csv", label="kind", image=[2, 2])
     (listed,) = dae("data", "list", "own.yaml", "--format", "json").succeeded().json
@@ -343,7 +343,7 @@ def test_the_commands_of_data_take_a_declaration(dae: Dae) -> None:
     dae("data", "list", "nothing.yaml").failed(2, "nothing.yaml", "cannot be read")
 
 
-def test_notes_tell_of_constant_columns_and_of_rows_in_both_train_and_test(dae: Dae) -> None:
+def test_notes_name_constant_columns_and_rows_in_both_train_and_test(dae: Dae) -> None:
     """Neither is an error."""
     rows = [[*row[:3], 0.5, row[4]] for row in blobs(40)]
     table("own.csv", rows, COLUMNS)
@@ -356,7 +356,7 @@ def test_notes_tell_of_constant_columns_and_of_rows_in_both_train_and_test(dae: 
 
 
 def changed(row: int, column: int, value: object) -> list[list[object]]:
-    """The rows of `blobs` with one other value."""
+    """The rows of `blobs` with one value changed."""
     rows = blobs()
     rows[row][column] = value
     return rows
@@ -369,20 +369,20 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
         (
             changed(4, 1, -7),
             {"scale": {"from": [0, 1]}},
-            ("row 5, column b: -7 found, expected a value from 0 to 1 as scale says",),
+            ("row 5, column b: -7 found, expected a value from 0 to 1", "scale: {from: [-7, "),
         ),
         (changed(2, 0, ""), {}, ("row 3, column a: a value is missing", "fill it in")),
         (changed(2, 4, " "), {}, ("row 3, column kind: the label is missing",)),
         (changed(7, 2, "x1"), {}, ("row 8, column c: 'x1' found", "a number", "ignore: [c]")),
         (blobs(), {"label": "kid"}, ("has no column kid; did you mean kind?", "a, b, c, d, kind")),
         (blobs(), {"label": None}, ("column kind: 'k0' found", "declare label: kind")),
-        ([[*row, 1] for row in blobs()], {}, ("row 1: has more values than there are names",)),
-        (blobs(), {"image": [3, 2]}, ("image [3, 2] is 6 values", "has 4 a row")),
-        ([[*row[:4], "k"] for row in blobs()], {}, ("all labels are k", "expected two")),
-        ([], {}, ("own.csv", "holds no rows")),
+        ([[*row, 1] for row in blobs()], {}, ("row 1: has more values than",)),
+        (blobs(), {"image": [3, 2]}, ("own.yaml", "image [3, 2] has 6 values", "own.csv has 4")),
+        ([[*row[:4], "k"] for row in blobs()], {}, ("all labels are k", "at least two")),
+        ([], {}, ("own.csv", "has no rows")),
     ],
 )
-def test_what_a_table_cannot_be_read_for_is_told_with_its_place(
+def test_errors_in_a_table_are_named_with_their_place(
     dae: Dae, rows: list[list[object]], keys: dict[str, Any], parts: tuple[str, ...]
 ) -> None:
     """File, row, column and value; and what to do."""
@@ -393,20 +393,20 @@ def test_what_a_table_cannot_be_read_for_is_told_with_its_place(
     dae("show", "one.yaml").failed(2, "one.yaml:1 dataset: own.yaml", "own.csv", *parts)
 
 
-def test_a_test_file_with_other_columns_or_labels_is_told(dae: Dae) -> None:
-    """Columns that it lacks and has besides; a label that no training row has."""
+def test_a_test_file_with_other_columns_or_labels_is_refused(dae: Dae) -> None:
+    """Missing and unexpected columns; a label that no training row has."""
     table("own.csv", blobs(), COLUMNS)
     declare(file="own.csv", label="kind", split={"test": "test.csv"})
     experiment()
     table("test.csv", [[*row[:3], row[4]] for row in blobs()], ("a", "b", "e", "kind"))
-    parts = ("test.csv: has 3 columns of values", "own.csv has 4", "lacks c, d", "has e besides")
+    parts = ("test.csv: has 3 columns of values", "own.csv has 4", "missing: c, d", "unexpected: e")
     dae("show", "one.yaml").failed(2, *parts)
     table("test.csv", changed(3, 4, "new"), COLUMNS)
     dae("show", "one.yaml").failed(2, "test.csv, row 4: no training row has the label new")
     for names, part in (
         (("", "b", "c", "d", "kind"), "column 1 has no name"),
         (("a", "a", "c", "d", "kind"), "two columns are named a"),
-        (("1", "2", "3", "4", "5"), "names of columns in its first row, found numbers"),
+        (("1", "2", "3", "4", "5"), "column names in the first row, found numbers"),
     ):
         table("own.csv", blobs(), names)
         dae("show", "one.yaml").failed(2, "own.csv", part)
@@ -414,11 +414,11 @@ def test_a_test_file_with_other_columns_or_labels_is_told(dae: Dae) -> None:
     assert "\x1b" not in dae("show", "one.yaml").failed(2, "row 1", r"'b\x1b[2J'").err
     np.savez("own.npz", X_train=np.ones((9, 4)), X_test=np.ones((9, 3)))
     declare(file="own.npz")
-    dae("show", "one.yaml").failed(2, "X_test: has 3 values a row", "X_train has 4")
+    dae("show", "one.yaml").failed(2, "X_test: has 3 values", "X_train has 4")
 
 
-def test_an_npz_that_is_not_as_declared_is_told(dae: Dae) -> None:
-    """Keys that are not there, shapes, and arrays of objects."""
+def test_an_npz_that_does_not_match_its_declaration_is_refused(dae: Dae) -> None:
+    """Missing keys, wrong shapes, and arrays of objects."""
     experiment()
     declare(file="own.npz", label="y")
     values = np.ones((9, 4))
@@ -427,7 +427,7 @@ def test_an_npz_that_is_not_as_declared_is_told(dae: Dae) -> None:
     np.savez("own.npz", data=values, y=np.arange(9))
     dae("show", "one.yaml").failed(2, "has neither X nor X_train", "data, y")
     np.savez("own.npz", X=values, y=np.arange(8))
-    dae("show", "one.yaml").failed(2, "y has shape (8,)", "a label for each of 9 rows")
+    dae("show", "one.yaml").failed(2, "y has shape (8,)", "one label for each of 9 rows")
     np.savez("own.npz", X=values.astype(object), y=np.arange(9))
     dae("show", "one.yaml").failed(2, "own.npz", "cannot be read", "save its arrays as numbers")
     values[2, 1] = np.nan
@@ -454,28 +454,28 @@ def test_an_npz_that_is_not_as_declared_is_told(dae: Dae) -> None:
         ("- a\n", ("own.yaml", "must be a mapping")),
     ],
 )
-def test_a_wrong_key_of_a_declaration_is_told_with_its_line(
+def test_a_wrong_key_of_a_declaration_is_named_with_its_line(
     dae: Dae, text: str, parts: tuple[str, ...]
 ) -> None:
-    """By the one writer of messages of all settings."""
+    """Messages are like those of all other settings."""
     Path("own.yaml").write_text(text)
     experiment()
     dae("show", "one.yaml").failed(2, *parts)
 
 
-def test_the_name_of_a_declaration_is_that_of_no_other_data(dae: Dae) -> None:
-    """It names runs and columns of tables."""
+def test_the_name_of_a_declaration_must_not_be_that_of_other_data(dae: Dae) -> None:
+    """Runs and columns of tables are named after it."""
     table("own.csv", blobs(), COLUMNS)
     for name in ("convex", "my data"):
         declare(f"{name}.yaml", file="own.csv", label="kind")
         experiment(f"{name}.yaml")
-        dae("show", "one.yaml").failed(2, f"dataset: {name}.yaml", "rename it")
+        dae("show", "one.yaml").failed(2, f"dataset: {name}.yaml", f"'{name}'", "rename the file")
     experiment("gone.yaml")
     dae("show", "one.yaml").failed(2, "gone.yaml", "cannot be read")
 
 
 def test_a_search_writes_what_it_selects_into_the_cell(dae: Dae) -> None:
-    """Paths of own data are those of the study's folder, wherever its files are tried."""
+    """Paths of own data stay relative to the study's folder during the search."""
     pytest.importorskip("optuna")
     table("own.csv", blobs(), COLUMNS)
     declare("own.yaml", file="own.csv", label="kind")
@@ -502,7 +502,7 @@ def test_two_declarations_of_one_name_in_a_study_are_refused(dae: Dae) -> None:
 
 
 def test_an_override_names_own_data_from_the_current_folder(dae: Dae) -> None:
-    """And rules of settings read its rows and inputs."""
+    """Rules that check settings use its rows and inputs."""
     table("own.csv", blobs(), COLUMNS)
     declare("data/own.yaml", file="../own.csv", label="kind")
     experiment("convex")
@@ -515,8 +515,8 @@ def test_an_override_names_own_data_from_the_current_folder(dae: Dae) -> None:
     dae("show", "one.yaml", *words, tiny).failed(2, "would destroy none of the 4 pixels")
 
 
-def test_settings_by_the_name_of_own_data_are_those_of_its_cells(dae: Dae) -> None:
-    """Beside those of other data; a name that no cell has is told."""
+def test_per_dataset_settings_apply_to_own_data_by_name(dae: Dae) -> None:
+    """Other data keep their settings; a name that no cell has is an error."""
     table("own.csv", blobs(), COLUMNS)
     declare(file="own.csv", label="kind")
     declare("study/two.data.yaml", file="../own.csv", label="kind")

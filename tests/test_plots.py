@@ -1,4 +1,4 @@
-"""What a reader finds in the plots of a study and on its sheets of filters: the data."""
+"""The plots and filter sheets of a study show the data of its results."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def _each_plot_is_drawn() -> Iterator[None]:
 def plotted(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> Plotted:
-    """Results on all rows at 0, 10 and 25 % destruction, and the axes of both plots.
+    """The results of a study at 0, 10 and 25 % destruction, and the axes of both plots.
 
-    The run at 10 % has failed.
+    The run at 10 % failed.
     """
     folder = tmp_path_factory.mktemp("plots")
     write_study(folder, "plots", destruction_cells(0, 10, 25), shared=SETTINGS)
@@ -63,14 +63,14 @@ def plotted(
             figures.append(figure)
             real(figure, *words, **options)
 
-        patch.setattr(Figure, "draw", recording)  # what matplotlib is given to draw
+        patch.setattr(Figure, "draw", recording)  # records what matplotlib draws
         commands.dae("report", "plots").succeeded()
     ((errors,), (curves,)) = (figure.axes for figure in figures)
     return out, errors, curves
 
 
 def fail(out: Path, cell: str) -> None:
-    """Leave of a run nothing but a row that tells that it failed."""
+    """Remove the folders of a cell's runs and mark their rows as failed."""
     rows = read_csv(out / "runs.csv")
     for row in rows:
         if row["cell"] == cell:
@@ -82,12 +82,12 @@ def fail(out: Path, cell: str) -> None:
 
 
 def rows_of(out: Path) -> dict[str, dict[str, str]]:
-    """What runs.csv tells of the runs that did not fail, by cell."""
+    """Rows of runs.csv by cell, without failed runs."""
     return {row["cell"]: row for row in read_csv(out / "runs.csv") if not row["error"]}
 
 
 def legend_of(axes: Axes) -> list[str]:
-    """The words of the legend."""
+    """The labels of the legend."""
     (legend,) = axes.figure.legends
     return [text.get_text() for text in legend.get_texts()]
 
@@ -111,8 +111,8 @@ def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(plotted: Plot
     for point, cell, place in zip(ours, ("rect-0", "rect-25"), (0, 25), strict=True):
         numbers = (float(rows[cell][name]) for name in ("test_error_percent", "half_width_95"))
         assert point == pytest.approx((place, *numbers))
-    # ICML 2008, Table 1; a little to the right, so that one does not cover the other. Where ours
-    # has failed, the paper's stands all the same.
+    # ICML 2008, Table 1; drawn slightly to the right of ours, to avoid overlap. The paper's point
+    # is also drawn if our run failed.
     for model, place, error, width in (("SAA-3", 0, 2.41, 0.13), ("SdA-3", 10, 1.99, 0.12)):
         (((x, y, half),),) = [points for name, points in drawn.items() if model in name]
         assert place < x < place + 3
@@ -139,7 +139,7 @@ def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(
         ]
         epochs, percents = np.transpose(errors)
         x, y = np.asarray(line.get_xydata()).T
-        np.testing.assert_allclose(np.interp(epochs, x, y), percents)  # without what is on a line
+        np.testing.assert_allclose(np.interp(epochs, x, y), percents)  # some points are omitted
         assert (x[0], x[-1]) == (epochs[0], epochs[-1])
         best = [float(row["best_epoch"]), float(row["valid_error_percent"])]
         assert np.asarray(dot.get_xydata()).tolist() == [best]
@@ -149,13 +149,13 @@ def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(
 
 
 def autoencoder(percent: int, *hidden: int, **corruption: Any) -> dict[str, Any]:
-    """Settings of a cell of a synthetic study."""
+    """Settings of a cell in a synthetic study."""
     settings = {"corruption": {"destruction": percent / 100, **corruption}}
     return settings | ({"model": {"hidden": list(hidden)}} if hidden else {})
 
 
 def figures_of(study: SyntheticStudy) -> list[Figure]:
-    """What `dae report` draws of results, as matplotlib draws it."""
+    """The matplotlib figures that `dae report` draws for a study."""
     study.write()
     figures = []
     with pytest.MonkeyPatch.context() as patch:
@@ -171,7 +171,7 @@ def figures_of(study: SyntheticStudy) -> list[Figure]:
 
 
 def joined(axes: Axes) -> dict[str, list[float]]:
-    """Where the points of each line of ours lie, by what the legend calls it."""
+    """Horizontal positions of our points by the label of their line in the legend."""
     bars = {str(bars.get_label()): bars.lines[0] for bars in axes.containers}  # type: ignore[attr-defined]
     return {
         name: np.asarray(line.get_xdata()).tolist()
@@ -207,8 +207,8 @@ def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
         (figure,) = figures_of(study)
         found = joined(figure.axes[0])
         assert sorted(found.values()) == sorted(lines.values())
-        for told, points in lines.items():
-            assert any(told in name and found[name] == points for name in found)
+        for label, points in lines.items():
+            assert any(label in name and found[name] == points for name in found)
         page = (study.out / "report.html").read_text(encoding="utf-8")
         (path,) = re.findall('class="ours line" d="(.*?)"', page)
         assert [part.count("L") + 1 for part in path.split("M")[1:]] == [
@@ -259,7 +259,7 @@ def test_sheets_of_cells_that_are_gone_are_removed_and_nothing_else(
     commands.dae("replicate", "tiny").succeeded()
     kept = {"rect.png", "rect-0.png", "renamed.png", "mine.png", *own}
     assert {path.name for path in sheets.iterdir()} == kept
-    # After a clone, sheets of cells that are still there stay, shown or not.
+    # Without run folders, the sheets of existing cells are kept, even if not shown.
     shutil.rmtree(done / "runs")
     (done / "report.html").unlink()
     shutil.copy(sheets / "renamed.png", sheets / "rect-0.png")
@@ -326,7 +326,7 @@ def test_curves_of_several_seeds_are_their_mean_in_a_band_then_a_line_each(
 def test_no_entry_of_a_legend_runs_off_the_picture(
     tmp_path: Path, sets: tuple[str, ...], length: int
 ) -> None:
-    # Two cells of one place each, so that the curves have their names.
+    # Two cells with the same model and data set, so that the curves are labelled by cell.
     cells = {
         f"{name}-{percent}-{wide * length}": {"dataset": name, **autoencoder(percent, *hidden)}
         for name in sets
@@ -365,9 +365,9 @@ def test_the_same_results_give_the_same_pictures_whatever_the_users_style(
 
 
 def bad_settings(here: Path) -> list[dict[str, str]]:
-    """Environments that matplotlib would not start with, and the files that they name.
+    """Environments in which importing matplotlib fails, with the files that they refer to.
 
-    The current folder itself gets a pipe in place of matplotlib's settings.
+    In the current folder, a pipe replaces matplotlib's settings file.
     """
     unreadable = b"\xff\xfe\x00"
     (here / "own" / "stylelib").mkdir(parents=True)
@@ -405,7 +405,7 @@ def test_sheets_of_a_study_have_every_weight_on_one_grey_scale(plotted: Plotted)
         load_file(plotted[0] / "runs" / run / "checkpoint.safetensors")["pretrained.1.weight"]
         for run in runs
     ]
-    limit = float(f"{limit_of(*shown):.4g}")  # as the sheet tells it
+    limit = float(f"{limit_of(*shown):.4g}")  # rounded as on the sheet
     assert {
         texts_of(plotted[0] / "filters" / f"{c}.png")["Limit"] for c in ("rect-0", "rect-25")
     } == {f"{limit:g}"}

@@ -1,4 +1,4 @@
-"""The RBM against exact enumeration of all its states, in double precision."""
+"""The RBM compared with an exact enumeration of its states, in double precision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Draw = Callable[[tuple[int, ...]], Tensor]
 
 D, HIDDEN, COPIES = 4, 3, 60_000
 BY_CHANCE = 0.006
-"""Five standard deviations of a mean over three times as many rows, of numbers in [0, 1]."""
+"""Five standard deviations of the mean of 3 · COPIES numbers in [0, 1]."""
 
 
 def parameters() -> Parameters:
@@ -27,13 +27,13 @@ def parameters() -> Parameters:
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=g, dtype=torch.float64)
 
-    # Weights as large as these, so that the chain forgets slowly enough to tell its lengths apart.
+    # Large weights, so that the chain mixes slowly and chains of different length differ.
     weight, hidden_bias, visible_bias = 2 * normal(HIDDEN, D), normal(HIDDEN), normal(D)
     return {"weight": weight, "hidden_bias": hidden_bias, "visible_bias": visible_bias}
 
 
 def rows() -> Tensor:
-    """Three rows in [0, 1], ends included; a grey value stands for a probability."""
+    """Three rows in [0, 1], including 0 and 1; grey values are probabilities."""
     return torch.tensor(
         [[0.0, 1.0, 0.3, 0.8], [1.0, 1.0, 0.0, 0.0], [0.5, 0.1, 0.9, 1.0]], dtype=torch.float64
     )
@@ -45,7 +45,7 @@ def chance(seed: int = 0) -> Draw:
 
 
 def moved(steps: RbmSteps, clean: Tensor, draw: Draw) -> Parameters:
-    """Take a step at rate 1, and return what it added to each parameter."""
+    """Take a step with learning rate 1 and return the change of each parameter."""
     before = steps.parameters
     steps.take(clean, draw, 1.0)
     return {name: tensor - before[name] for name, tensor in steps.parameters.items()}
@@ -61,12 +61,12 @@ def near(ours: Parameters, exact: Parameters, tolerance: float = 1e-12) -> None:
 
 
 def states(units: int) -> Tensor:
-    """Every state of so many binary units, (2^units, units)."""
+    """All states of `units` binary units, (2^units, units)."""
     return torch.tensor(list(product((0, 1), repeat=units)), dtype=torch.float64)
 
 
 def conditional(units: Tensor, on: Tensor) -> Tensor:
-    """P(units | on): units (u, n) are states, on (r, n) probabilities of each; (r, u)."""
+    """Probability of each state (u, n) under unit probabilities `on` (r, n); returns (r, u)."""
     each = units * on[:, None] + (1 - units) * (1 - on[:, None])
     return each.prod(2)
 
@@ -80,13 +80,13 @@ def visible_on(p: Parameters, hidden: Tensor) -> Tensor:
 
 
 def gibbs_step(p: Parameters, visible: Tensor) -> Tensor:
-    """P(v' | v) of one step from given rows to every visible state, (r, 2^D)."""
+    """P(v' | v) of one Gibbs step from the given rows to every visible state, (r, 2^D)."""
     up = conditional(states(HIDDEN), hidden_on(p, visible))
     return up @ conditional(states(D), visible_on(p, states(HIDDEN)))
 
 
 def statistics(p: Parameters, visible: Tensor, weights: Tensor) -> Parameters:
-    """The expectations of h vᵀ, h and v over rows with these probabilities."""
+    """The expectations of h vᵀ, h and v over rows with the given probabilities."""
     on = hidden_on(p, visible)
     return {
         "weight": (on * weights[:, None]).T @ visible,
@@ -96,7 +96,7 @@ def statistics(p: Parameters, visible: Tensor, weights: Tensor) -> Parameters:
 
 
 def expected_cd(p: Parameters, clean: Tensor, k: int) -> Parameters:
-    """The expectation of the update of CD-k: statistics of the rows less those of the chain."""
+    """The expected update of CD-k: statistics of the rows minus those of the chain."""
     reached = gibbs_step(p, clean).mean(0)
     for _ in range(k - 1):
         reached = reached @ gibbs_step(p, states(D))
@@ -114,13 +114,13 @@ def test_the_mean_update_of_cd_k_is_the_exact_expectation_over_its_gibbs_chain(k
     exact = expected_cd(p, clean, k)
     steps = RbmSteps(p, gibbs_steps=k)
     near(moved(steps, clean.repeat(COPIES, 1), chance()), exact, BY_CHANCE)
-    for other in {1, 2, 5} - {k}:  # the test could tell a chain of another length
+    for other in {1, 2, 5} - {k}:  # the test detects chains of another length
         far = expected_cd(p, clean, other)["weight"] - exact["weight"]
         assert far.abs().max() > 2 * BY_CHANCE
 
 
 def test_a_unit_that_is_certain_is_never_sampled_otherwise() -> None:
-    p, most = parameters(), 1 - 2.0**-24  # the most that is ever drawn
+    p, most = parameters(), 1 - 2.0**-24  # the largest number that is ever drawn
     for (bias, state), uniform in product(((1000.0, 1.0), (-1000.0, 0.0)), (0.0, most)):
         p["hidden_bias"].fill_(bias)
         p["visible_bias"].fill_(bias)

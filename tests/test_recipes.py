@@ -1,4 +1,4 @@
-"""The recipes of the eight sets: the same bytes on any machine, and the facts of each set."""
+"""The recipes of the eight sets give the same bytes on every machine and the facts of each set."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PUBLISHED = {
 
 
 def stand_ins(n: int = 200) -> Digits:
-    """Uneven crosses, each of other greys; the label of a digit is its number."""
+    """Uneven crosses with different greys; the label of each is its index."""
     images = np.zeros((n, 28, 28), dtype=np.uint8)
     number = np.arange(n, dtype=np.uint8)[:, None, None]
     images[:, 5:20, 12:15] = 255 - number // 2
@@ -61,25 +61,25 @@ def blank(n: int) -> Digits:
 
 
 def upright(images: Array) -> Array:
-    """Images with rows and columns exchanged, (n, 784)."""
+    """Transpose images, (n, 784)."""
     return images.reshape(-1, 28, 28).transpose(0, 2, 1).reshape(len(images), 784)
 
 
 def together(arrays: dict[str, Array]) -> Digits:
-    """The rows of both files with their labels."""
+    """Concatenate the rows and labels of both files."""
     images = np.concatenate([arrays["X"], arrays["Xtest"]])
     return images, np.concatenate([arrays["Y"], arrays["Ytest"]])
 
 
 @cache
 def small(name: str) -> dict[str, Array]:
-    """A set of 80 and 120 rows, the stand-ins being its digits if it needs any."""
+    """A set of 80 training and 120 test rows, made from the stand-ins if it needs digits."""
     return regenerated(name, 80, 120, stand_ins() if name in FROM_DIGITS else None)
 
 
 @pytest.fixture(scope="module")
 def genuine(test_data: Path) -> Genuine:
-    """Reads the genuine rows and labels of a set: the first and last ten of each split."""
+    """A reader of the genuine rows and labels of a set: the first and last ten of each split."""
 
     def read(name: str) -> Digits:
         with np.load(test_data / "genuine_rows" / f"{name}.npz") as rows:
@@ -102,7 +102,7 @@ def mnist(test_data: Path) -> Digits:
 
 @pytest.fixture(scope="module")
 def identified(genuine: Genuine, mnist: Digits) -> Identified:
-    """Genuine rows, upright, the digit in each, and the angle by which it is turned."""
+    """A reader of upright genuine rows, the digit in each, and its angle of rotation."""
     text = Path(__file__).with_name("identified_rows.json").read_text(encoding="utf-8")
     found = {name: np.array(rows).reshape(60, -1) for name, rows in json.loads(text).items()}
 
@@ -165,12 +165,12 @@ def test_each_whole_set_is_what_it_was_when_its_digest_was_published(
 
 @pytest.fixture(scope="module")
 def rect() -> dict[str, Array]:
-    """All of rect."""
+    """The whole of rect."""
     return regenerated("rect", 1200, 50_000)
 
 
 def boxes(images: Array) -> Array:
-    """Top, left, height and width of what is white in each image, (4, n)."""
+    """Top, left, height and width of the white box in each image, (4, n)."""
     white = images.reshape(-1, 28, 28) > 0
     rows: Array = np.asarray(white.any(axis=2))
     columns: Array = np.asarray(white.any(axis=1))
@@ -180,7 +180,7 @@ def boxes(images: Array) -> Array:
 
 
 def are_outlines_of_rect(images: Array, labels: Array) -> None:
-    """Hold rows to what rect is: an outline one pixel wide, 4 to 28 long, 3 apart."""
+    """Check that rows are as in rect: an outline one pixel wide, sides 4 to 28, 3 or more apart."""
     top, left, height, width = boxes(images)[:, :, None, None]
     y, x = np.mgrid[:28, :28]
     inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
@@ -239,7 +239,7 @@ PHOTOGRAPHS = {
 
 
 def photographs() -> Iterator[Array]:
-    """The luma, in whole numbers, of the 13 photographs that the dependencies ship."""
+    """The luma, as integers, of the 13 photographs that the dependencies ship."""
     installed = Path(str(distribution("scikit-image").locate_file("")))
     for folder, names in PHOTOGRAPHS.items():
         for name in names.split():
@@ -252,7 +252,7 @@ def photographs() -> Iterator[Array]:
 
 
 def windows_like(image: Array, row: int, column: int, among: list[Array]) -> list[Array]:
-    """The 28 x 28 windows that agree with an image in eight pixels from a place on."""
+    """The 28 x 28 windows that agree with an image in eight pixels starting at a place."""
     found: list[Array] = []
     for grey in among:
         windows = np.lib.stride_tricks.sliding_window_view(grey, (28, 28))
@@ -269,7 +269,7 @@ def test_rect_img_has_a_filled_rectangle_of_one_patch_of_a_photograph_on_another
     for grey in photographs():
         height, width = grey.shape[0] // 3, grey.shape[1] // 3
         squares = grey[: 3 * height, : 3 * width].reshape(height, 3, width, 3)
-        shrunken.append((squares.sum(axis=(1, 3)) + 4) // 9)  # their rounded means
+        shrunken.append((squares.sum(axis=(1, 3)) + 4) // 9)  # rounded means
     images, labels = together(small("rect-img"))
     assert 0.4 < labels.mean() < 0.6
     sides = []
@@ -282,7 +282,7 @@ def test_rect_img_has_a_filled_rectangle_of_one_patch_of_a_photograph_on_another
         if 28 in (height, width) or not any(
             np.array_equal(window[within], image[within]) for window in inside
         ):
-            continue  # which is on which cannot be told, or a line of both is black
+            continue  # unclear which patch is on top, or both have a black line
         assert min(height, width) >= 10
         assert abs(height - width) >= 5
         assert 0.25 * 784 <= height * width <= 0.75 * 784
@@ -300,26 +300,26 @@ def test_backgrounds_are_rough_patches_in_255_steps_as_printed() -> None:
         assert 30 <= deviations.min() < 30.5
         quartiles = np.quantile(deviations, [0.25, 0.5, 0.75])
         np.testing.assert_allclose(quartiles, [41, 49.8, 57.5], atol=3)  # of 120 genuine rows
-        # They are k/255 as eight printed digits have it, of which 21 are other float32 numbers.
+        # They are k/255 printed with eight digits; 21 of them differ from k/255 in float32.
         printed = np.array([float(f"{k / 255:.7e}") for k in range(256)]).astype(np.float32)
         np.testing.assert_array_equal(backgrounds, printed[steps])
 
 
 def own_convexity(image: Array) -> bool:
-    """Whether a region holds every pixel whose centre is inside its convex hull."""
+    """Whether a region contains every pixel whose centre is inside its convex hull."""
     sides = ConvexHull(np.argwhere(image)).equations
     distances = sides[:, :2] @ np.mgrid[:28, :28].reshape(2, 784) + sides[:, 2:]
     return bool(image.ravel()[(distances < 1e-9).all(axis=0)].all())
 
 
 AREAS = {1: (301.4, 23, 74, 245, 504, 733), 0: (303.4, 31, 94, 252, 487, 715)}
-"""Pixels of the genuine test file, convex and not: mean, percentiles 5, 25, 50, 75, 95."""
+"""Areas in the genuine test file by label: mean, percentiles 5, 25, 50, 75, 95."""
 
 
-def test_convex_tells_convex_regions_from_unions_that_are_not_by_label_1_and_0() -> None:
+def test_in_convex_label_1_is_a_convex_region_and_label_0_a_union_that_is_not() -> None:
     arrays = regenerated("convex", 300, 6000)
     images, labels = arrays["Xtest"].reshape(-1, 28, 28), arrays["Ytest"]
-    assert labels.tolist() == [1] * 3000 + [0] * 3000  # sorted by class, as the original is
+    assert labels.tolist() == [1] * 3000 + [0] * 3000  # sorted by class like the original
     assert 0.4 < arrays["Y"].mean() < 0.6
     assert 0.3 < arrays["Y"][:50].mean() < 0.7  # the training file is mixed
     assert [own_convexity(image) for image in images[::20]] == (labels[::20] == 1).tolist()
@@ -351,7 +351,7 @@ def test_each_digit_comes_at_most_once_and_no_place_is_preferred() -> None:
         firsts.append(tuple(labels[:7]))
         late = labels[:80] >= 100
         assert 25 < late.sum() < 55  # training and test digits are mixed
-    assert len(set(firsts)) == 4  # each set in an order of its own
+    assert len(set(firsts)) == 4  # each set has a different order
 
 
 def test_the_genuine_rows_of_basic_are_those_of_mnist_bit_for_bit(
@@ -365,13 +365,13 @@ def test_the_genuine_rows_of_basic_are_those_of_mnist_bit_for_bit(
     np.testing.assert_array_equal(ours[1][places], labels)
 
 
-def test_in_bg_rand_every_pixel_is_the_greater_of_digit_and_uniform_noise() -> None:
+def test_in_bg_rand_every_pixel_is_the_maximum_of_digit_and_uniform_noise() -> None:
     images, labels = together(small("bg-rand"))
     digit = stand_ins()[0][labels] / 256
     images = upright(images)  # they are stored transposed
     assert (images >= digit).all()
     inked = digit > 0
-    # Uniform noise stays below a digit's grey value with the probability of that value.
+    # Uniform noise is below a digit's grey value with a probability equal to that value.
     assert (images == digit)[inked].mean() == pytest.approx(digit[inked].mean(), abs=0.01)
     noise = regenerated("bg-rand", 500, 500, blank(1000))
     for part in (noise["X"], noise["Xtest"]):
@@ -382,7 +382,7 @@ def test_in_bg_rand_every_pixel_is_the_greater_of_digit_and_uniform_noise() -> N
         np.testing.assert_array_equal(steps, np.rint(steps))
 
 
-def test_the_genuine_rows_of_bg_rand_are_composed_so(identified: Identified) -> None:
+def test_the_genuine_rows_of_bg_rand_have_this_composition(identified: Identified) -> None:
     images, digits, _ = identified("bg-rand")
     assert (images >= digits / 256).all()
     inked = digits > 0
@@ -395,11 +395,11 @@ def test_the_genuine_rows_of_bg_rand_are_composed_so(identified: Identified) -> 
 def composed(images: Array, digit: Array) -> bool:
     """Whether each pixel is the digit's k/256, or a k/255 that is not darker."""
     steps = images.astype(np.float64) * 255
-    of_a_patch = (np.abs(steps - np.rint(steps)) < 2e-5) & (images > digit - 1e-7)
-    return bool((of_a_patch | (np.abs(images - digit) < 1e-7)).all())
+    is_patch = (np.abs(steps - np.rint(steps)) < 2e-5) & (images > digit - 1e-7)
+    return bool((is_patch | (np.abs(images - digit) < 1e-7)).all())
 
 
-def test_in_bg_img_every_pixel_is_the_greater_of_digit_and_patch_as_in_the_genuine_rows(
+def test_in_bg_img_every_pixel_is_the_maximum_of_digit_and_patch_as_in_the_genuine_rows(
     identified: Identified,
 ) -> None:
     images, labels = together(small("bg-img"))
@@ -411,7 +411,7 @@ def test_in_bg_img_every_pixel_is_the_greater_of_digit_and_patch_as_in_the_genui
 
 
 def turned_by_definition(image: Array, angle: float) -> Array:
-    """Each pixel the mean of all, by a Gaussian of .3 pixels about the place it came from."""
+    """Each pixel is the mean of all, weighted by a Gaussian of .3 pixels about its origin."""
     y, x = np.mgrid[0:28, 0:28].reshape(2, -1)
     row = math.cos(angle) * (y - 13.5) - math.sin(angle) * (x - 13.5) + 13.5
     column = math.sin(angle) * (y - 13.5) + math.cos(angle) * (x - 13.5) + 13.5
@@ -423,13 +423,13 @@ def turned_by_definition(image: Array, angle: float) -> Array:
 
 
 def turn(images: Array, angles: Any) -> Array:
-    """Turn each image by its angle."""
+    """Rotate each image by its angle."""
     return rotated(images, np.cos(angles), np.sin(angles))
 
 
-def test_a_turned_pixel_is_the_gaussian_mean_about_the_place_it_came_from() -> None:
+def test_a_rotated_pixel_is_the_gaussian_mean_about_its_origin() -> None:
     full = np.full((1, 784), 200, dtype=np.uint8)
-    full[0, ::3] = 10  # ink at the edge too
+    full[0, ::3] = 10  # also ink at the edge
     for image in (stand_ins()[0][:1], full):
         for angle in (0.3, 0.8, 2.2, 3.5, 5.9):
             (turned,) = turn(image, np.array([angle]))
@@ -438,8 +438,8 @@ def test_a_turned_pixel_is_the_gaussian_mean_about_the_place_it_came_from() -> N
 
 def test_rot_has_digits_turned_by_any_angle_in_six_decimals_and_not_mirrored() -> None:
     image = np.zeros((28, 28), dtype=np.uint8)
-    image[13:15, 17:20] = 250  # near the middle, on the right of it
-    image[22:24, 13:15] = 250  # far from it, below
+    image[13:15, 17:20] = 250  # to the right of the middle, near it
+    image[22:24, 13:15] = 250  # below the middle, far from it
     arrays = regenerated("rot", 200, 200, (np.tile(image.reshape(1, 784), (400, 1)), np.zeros(400)))
     turned = upright(together(arrays)[0]).astype(np.float64)
     np.testing.assert_allclose(turned * 1e6, np.rint(turned * 1e6), atol=0.05)
@@ -455,14 +455,14 @@ def test_rot_has_digits_turned_by_any_angle_in_six_decimals_and_not_mirrored() -
     assert 25 < eighths.min() < eighths.max() < 80
 
 
-def test_the_genuine_rows_of_rot_come_out_in_their_six_decimals(identified: Identified) -> None:
+def test_the_genuine_rows_of_rot_are_reproduced_to_six_decimals(identified: Identified) -> None:
     images, digits, angles = identified("rot")
     turned = np.rint(turn(digits, angles) / 256 * 1e6) / 1e6
     assert np.abs(turned - images).max() < 1.1e-6
     assert (turned == images).mean() > 0.997
 
 
-def test_the_genuine_rows_of_rot_bg_img_come_out_to_the_eighth_digit(
+def test_the_genuine_rows_of_rot_bg_img_are_reproduced_to_eight_digits(
     identified: Identified,
 ) -> None:
     images, digits, angles = identified("rot-bg-img")

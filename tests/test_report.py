@@ -1,4 +1,4 @@
-"""REPORT.md and report.html: what each shows, after a clone, of failed cells, of several makes."""
+"""REPORT.md and report.html: content, clones, failed cells, and rows of mixed provenance."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Dae = Callable[..., Ended]
 Scale = Callable[[float], float]
 EVIL = '<script>alert("x")</script>\'"&]]>--><!--</style></script></title>'
 BASIC_REBUILT = "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52"
-"""The content of the set that is rebuilt from MNIST pixel for pixel."""
+"""Digest of the data set that is rebuilt from MNIST pixel for pixel."""
 SDA = {"sda": SETTINGS["SdA-3"], "saa": SETTINGS["SAA-3"]}
 
 
 class Page(HTMLParser):
-    """Every element of a page with its attributes, its texts, and what was never closed."""
+    """All elements of a page with attributes and texts, and the tags that were never closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -72,14 +72,14 @@ class Page(HTMLParser):
         return {image["data-run"]: image for image in self.of("img") if "data-run" in image}
 
     def chart(self, word: str) -> ElementTree.Element:
-        """The chart whose words begin so."""
+        """Return the chart whose text begins with `word`."""
         every = re.findall("<svg.*?</svg>", self.source, re.DOTALL)
         (found,) = [svg for svg in every if f">{word}" in svg or f'aria-label="{word}' in svg]
         return ElementTree.fromstring(found)
 
 
 def fitted(values: Sequence[str | None], places: Sequence[float]) -> Scale:
-    """From values to places, as the ticks of an axis tell."""
+    """Return the scale of an axis, fitted to its ticks."""
     known = np.array([float(value or "") for value in values])
     scale = np.polynomial.Polynomial.fit(known, places, 1)
     assert np.allclose(scale(known), places, atol=0.11)
@@ -87,7 +87,7 @@ def fitted(values: Sequence[str | None], places: Sequence[float]) -> Scale:
 
 
 def axes_of(drawing: ElementTree.Element) -> tuple[Scale, Scale]:
-    """The horizontal and the vertical scale of a chart."""
+    """Return the horizontal and the vertical scale of a chart."""
     texts = [t for t in drawing.iter("text") if re.fullmatch(r"[\d.]+", t.text or "")]
     below, beside = ([t for t in texts if t.get("text-anchor") == a] for a in ("middle", "end"))
     lines = [p.get("d", "") for p in drawing.iter("path") if p.get("class") == "grid"]
@@ -105,7 +105,7 @@ Curves = dict[str, dict[str, list[tuple[int, float]]]]
 
 
 def curves_in(out: Path) -> Curves:
-    """What curves.csv keeps: the points of each curve, by run."""
+    """Return the points of each curve in curves.csv, by run."""
     found: Curves = {}
     for row in read_csv(out / "curves.csv"):
         points = [point.split(":") for point in row["points"].split()]
@@ -114,25 +114,25 @@ def curves_in(out: Path) -> Curves:
 
 
 def drawn_on(image: dict[str, str]) -> NDArray[np.int64]:
-    """The greys of an image on the page."""
+    """Return the greys of an image on the page."""
     content = b64decode(image["src"].removeprefix("data:image/png;base64,"))
     with Image.open(BytesIO(content)) as opened:
         return np.asarray(opened.convert("L")).astype(int)
 
 
 def report_text(out: Path) -> str:
-    """REPORT.md."""
+    """Return the text of REPORT.md."""
     return (out / "REPORT.md").read_text(encoding="utf-8")
 
 
 def section(text: str, heading: str) -> str:
-    """What stands below a heading."""
+    """Return the text below a heading."""
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 @pytest.fixture
 def reported(dae: Dae, tmp_path: Path) -> Callable[..., SyntheticStudy]:
-    """Report runs, each a mapping of what is not as usual; `earlier` may write an earlier page."""
+    """Report runs given by their differences from the default; `earlier` may write other files."""
 
     def report(
         *runs: dict[str, Any],
@@ -186,7 +186,7 @@ def test_results_that_are_lacking_or_of_other_settings_are_reported_with_the_rem
                                          "rect-25 seed 0", "finetune.patience: 4", "3 now",
                                          "dae replicate tiny", "--out")  # fmt: skip
     assert ended.out == ""
-    assert snapshot(done) == before  # rows of other settings are not lost
+    assert snapshot(done) == before  # rows with other settings are kept
     shutil.rmtree(done)
     ended = dae("report", "tiny").failed(2, "results/tiny/runs.csv", "dae replicate tiny", "--out")
     assert ended.out == ""
@@ -223,13 +223,15 @@ def test_the_gap_is_ours_minus_the_papers_as_both_are_printed(reported: Reported
         {"cell": "c4", "seed": 1, "wrong": 5_678},
         cells=cells,
     )
-    rows = section(report_text(results.out), "Ours and the paper's").strip().splitlines()[2:7]
+    rows = (
+        section(report_text(results.out), "Our results and the paper's").strip().splitlines()[2:7]
+    )
     found = [[part.strip() for part in row.strip("|").split("|")] for row in rows]
-    assert [row[0] for row in found] == list(cells)  # cells of one place go by their names
+    assert [row[0] for row in found] == list(cells)  # places are not unique
     assert [row[5] for row in found] == ["-0.41", "+0.00", "+0.00", "+0.59", "-8.41"]
     assert found[3][3:5] == ["19.00 ± 0.34", "18.41 ± 0.34 (SAA-3)"]
     assert found[4][3:7:3] == ["10.00 ± 0.26 (sd 1.92)", "better"]
-    assert "error_vs_destruction.png" not in report_text(results.out)  # they have one place
+    assert "error_vs_destruction.png" not in report_text(results.out)  # one destruction
 
 
 def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path) -> None:
@@ -248,8 +250,8 @@ def test_every_commit_is_named_and_changes_that_were_not_committed_are_warned_of
     for commits, named, warned, mixture in (
         (["", ""], "installed package;", False, []),
         (["abc-dirty+def", "def"], "abc-dirty, def (", True, ["commits abc-dirty, def"]),
-        (["def", *"abca"], "; 5 runs, 12 minutes", False, ["commits def, a, b, c"]),
-        ([*"abcdea"], " 5 commits, ", False, ["5 commits"]),
+        (["def", *"abca"], "; 5 runs, 12 core minutes", False, ["commits def, a, b, c"]),
+        ([*"abcdea"], " 5 commits ", False, ["5 commits"]),
     ):
         results = reported(*({"seed": seed, "commit": c} for seed, c in enumerate(commits)))
         line = next(x for x in report_text(results.out).splitlines() if " runs, " in x)
@@ -281,7 +283,7 @@ def test_data_that_are_rebuilt_exactly_are_compared_without_a_mark(reported: Rep
     other = {**OTHER, "data_sha256": "e" * 64}
     results = reported({"data_origin": "regenerated"}, other, basic, cells=cells)
     text = report_text(results.out)
-    rows = section(text, "Ours and the paper's").strip().splitlines()[2:5]
+    rows = section(text, "Our results and the paper's").strip().splitlines()[2:5]
     verdicts = [row.split(" | ")[-1] for row in rows]
     assert verdicts == ["matches |", "matches (regenerated data) |", "better |"]
     origins = {x.split(" | ")[1] for x in section(text, "Data").splitlines() if "`" in x}
@@ -321,10 +323,10 @@ def test_what_was_tried_comes_from_the_files_of_people_and_of_the_search(
     dae("report", "tiny", "--quiet").failed(2, "results/tiny/search.csv:1:", "move the file away")
     (done / "search.csv").unlink()
     dae("report", "tiny", "--quiet").succeeded()
-    tried = section(report_text(done), "What does not match, and what we tried")
+    tried = section(report_text(done), "Differences from the paper")
     assert "\n#### bg-rand\n    # code\n##### less\n```sh\n# no heading\n" in tried
-    assert tried.count("```") == 2  # a fence that was left open is closed
-    assert (done / "tried.md").read_bytes() == source.read_bytes()[3:]  # without a mark of order
+    assert tried.count("```") == 2  # an open fence is closed
+    assert (done / "tried.md").read_bytes() == source.read_bytes()[3:]  # without the BOM
     source.unlink()
     dae("report", "tiny", "--quiet").succeeded()
     assert "bg-rand" not in report_text(done) and not (done / "tried.md").exists()
@@ -364,7 +366,7 @@ def test_whatever_refers_to_an_element_of_the_page_finds_it(page: Page) -> None:
     (slider,) = [one for one in page.of("input") if one["type"] == "range"]
     assert (slider["min"], slider["max"], slider["value"]) == ("0", "1", "0")
     first = [image["data-run"] for image in page.of("img") if "on" in image.get("class", "")]
-    assert first == list(page.sheets)[:1]  # shown where there is no script
+    assert first == list(page.sheets)[:1]  # shown without scripts
 
 
 def test_pictures_and_charts_have_words_and_verdicts_have_signs(page: Page) -> None:
@@ -377,7 +379,7 @@ def test_pictures_and_charts_have_words_and_verdicts_have_signs(page: Page) -> N
 
 
 def random_greys(units: int = 8) -> NDArray[np.uint8]:
-    """Filters as greys, at random."""
+    """Return random filters as greys."""
     return np.random.default_rng(0).integers(0, 256, (units, 784), dtype=np.uint8)
 
 
@@ -419,7 +421,7 @@ def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path)
     page = page_of(results.out)
     chart = page.chart("Test error over destruction")
     x_of, y_of = axes_of(chart)
-    # The paper's SdA-3 of convex is at its own 10 %, whatever ours is compared at.
+    # The paper's SdA-3 on convex is at its own 10 %, not at our destruction.
     expected = {(0.0, "18.41", "0.34", "paper"), (10.0, "19.06", "0.34", "paper")}
     for level, row in zip(levels, results.rows, strict=True):
         expected.add((float(level), row["test_error_percent"], row["half_width_95"], "ours"))
@@ -475,7 +477,7 @@ def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     kept = {"valid_error_percent": "30.00", "best_epoch": 20}
     results = reported(kept, {"seed": 1}, OTHER, earlier=earlier)
     page = page_of(results.out)
-    # What was kept stays as it was.
+    # Saved curves do not change.
     costs_of = {run: {f"cost {k}": line for k, line in enumerate(cost, 1)}
                 for run, (_, cost) in given.items()}  # fmt: skip
     assert curves_in(results.out) == {
@@ -488,7 +490,7 @@ def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     assert names == ["SAA-3, 0 %, mean of seeds 0, 1", "SdA-3, 25 %, seed 0"]
     shapes: list[Sequence[tuple[float, float]]] = [
         [(1, 49), (20, 30), (25, 35), (40, 20), (40, 50), (25, 35), (1, 59)],  # the band
-        [(1, 54), (20, 35), (40, 35)],  # the mean, as far as both go
+        [(1, 54), (20, 35), (40, 35)],  # the mean, as long as both are trained
         valley[39:],
         rough,
     ]
@@ -510,7 +512,7 @@ def test_of_a_curve_the_page_keeps_what_the_eye_would_miss(dae: Dae, done: Path)
     header = path.read_text().splitlines()[0]
     errors = [50.0 - n for n in range(31)] + [20.0 + n / 2 for n in range(1, 21)]
     errors[40] = 27.0  # a bump
-    errors[10] += 0.03  # which nobody would see
+    errors[10] += 0.03  # too small to see
     lines = [f"finetune,,{n},0.5,10,{error}" for n, error in enumerate(errors, start=1)]
     lines.insert(0, "pretrain,1,1,389.12345,,")
     path.write_text("\n".join([header, *lines]) + "\n")
@@ -563,7 +565,7 @@ def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path
     dae("report", "tiny", "--quiet").succeeded()
     again = page_of(done)
     assert curves_in(done) == curves
-    assert again.sheets == page.sheets  # the other one keeps the sheet's scale
+    assert again.sheets == page.sheets  # the remaining one keeps the scale of the sheets
     assert one.read_bytes() == kept
     for path, before in drawn.items():
         assert texts_of(path) == texts[path]
@@ -573,7 +575,7 @@ def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path
     dae("report", "tiny", "--quiet").succeeded()
     assert (curves_in(done), page_of(done).sheets) == (curves, page.sheets)
     assert {path: texts_of(path) for path in (done / "filters").iterdir()} == texts
-    # What neither a folder nor a file tells is not shown.
+    # Filters and curves without a folder or a saved copy are not shown.
     Path("runs elsewhere").rename(done / "runs")
     one.unlink()
     (done / "curves.csv").unlink()
@@ -623,7 +625,7 @@ def test_damaged_curves_are_refused_and_a_damaged_sheet_is_not_shown(dae: Dae, d
         Image.fromarray(pixels(sheet)).save(sheet, pnginfo=chunks)
         dae("report", "tiny", "--quiet").succeeded()
         assert run not in page_of(done).sheets
-        assert "rect-0" in " ".join(page_of(done).texts)  # the tables stand alone
+        assert "rect-0" in " ".join(page_of(done).texts)  # the tables are still shown
 
 
 # Models side by side

@@ -1,8 +1,7 @@
-"""The page in headless Chromium: it fits a telephone, what can be moved moves, with or without
-scripts.
+"""The page in headless Chromium: it fits a phone, and its controls work, with and without scripts.
 
-The page is looked at inside a frame of the width wanted, since a window cannot be that narrow; a
-script of the frame's parent tries it and writes down what it finds.
+The page is loaded into a frame of the wanted width, because a window cannot be that narrow. A
+script in the frame's parent operates it and records the results.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ TOO_WIDE = """const root = d.documentElement;  // its client width is without th
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    """The command of a browser that is here."""
+    """Return the command of an installed browser."""
     for name in BROWSERS:
         found = shutil.which(name)
         if found:
@@ -90,7 +89,7 @@ def look(browser: str, runs: list[str], tmp_path: Path) -> Look:
     text = (tmp_path / "results" / "made" / "report.html").read_text(encoding="utf-8")
 
     def look(script: str, width: int = 390, without_scripts: bool = False) -> Any:
-        # A page in such a frame runs no script of its own, and its parent still sees it.
+        # A page in such a frame cannot run scripts, but its parent can still inspect it.
         sandbox = 'sandbox="allow-same-origin"' if without_scripts else ""
         wrapper = tmp_path / "frame.html"
         wrapper.write_text(

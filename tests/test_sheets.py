@@ -1,4 +1,4 @@
-"""Sheets of filters of images that are not square: tiles, zoom, and what a report reads again."""
+"""Sheets of filters of images that are not square: tiles, zoom, and reading a run's sheet."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TALL, WIDE = (12, 10), (10, 12)
 
 
 def weights(units: int, seed: int = 0, inputs: int = 120) -> Array:
-    """Weights of which each unit has its own."""
+    """Random weights, different for each unit."""
     return np.random.default_rng(seed).normal(0, 0.5, (units, inputs)).astype(np.float32)
 
 
 def greys(layer: Array, image: tuple[int, ...], limit: float) -> list[Array]:
-    """The tiles of a layer: mid grey is 0, black and white are ±limit and what is beyond."""
+    """The tiles of a layer: mid grey is 0; ±limit and beyond are white and black."""
     share = np.clip(layer.astype(np.float64) / limit, -1, 1)
     return list(np.floor(128 + 127.5 * share).astype(np.uint8).reshape(-1, *image))
 
@@ -52,7 +52,7 @@ def test_every_weight_is_a_square_of_pixels_whatever_the_images_height_and_width
 def test_the_scale_goes_from_black_to_white_within_a_frame(tmp_path: Path) -> None:
     save_sheet(tmp_path / "one.png", [np.zeros((4, 120), np.float32)], [TALL], (1, 4))
     picture = pixels(tmp_path / "one.png").astype(int)
-    tops, lefts = np.where(picture == 0)  # nothing else is black: all weights are 0
+    tops, lefts = np.where(picture == 0)  # only the scale is black, because all weights are 0
     top, bottom, left = tops.min(), tops.max(), lefts.min()
     right = left + int(np.argmax(picture[top, left:] == picture[top - 1, left]))
     ramp = picture[top : bottom + 1, left:right]
@@ -73,7 +73,7 @@ def test_the_filters_of_a_run_are_read_from_its_sheet_as_they_were_saved(
     assert limit == 1.0
     assert found is not None
     np.testing.assert_array_equal(found.reshape(-1, *image), greys(layer, image, limit))
-    assert read_run_sheet(tmp_path, "run", (9, 17))[0] is None  # of other images
+    assert read_run_sheet(tmp_path, "run", (9, 17))[0] is None  # another image size
     *numbers, units = texts_of(tmp_path / "filters" / "run.png")["Tiles"].split()
     times = round(56 / image[0])
     size = f"{times * image[0]}x{times * image[1]}" if image[0] != image[1] else f"{times * 11}"

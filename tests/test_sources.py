@@ -1,4 +1,4 @@
-"""Where a set comes from: your files, the cache, the download, the recipe; what each proves."""
+"""Sources of data sets: user files, cache, download and recipe, and the trust in each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Fetch = Callable[..., dict[str, str]]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A cache of the test's own; the small set is registered, and forgotten at the end."""
+    """An empty cache for each test; the small set is registered during the test."""
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
     register_small()
     yield tmp_path / "cache"
@@ -46,13 +46,13 @@ def original() -> SmallSet:
 
 @pytest.fixture
 def regenerated() -> SmallSet:
-    """What the recipe of the small set makes."""
+    """The small set that its recipe generates."""
     return register_small()[1]
 
 
 @pytest.fixture
 def fetch(dae: Dae) -> Fetch:
-    """Fetch the small set with options; what is told of it, with the notes as `notes`."""
+    """Run `dae data fetch small`; returns its JSON, and stderr as `notes`."""
 
     def fetch(*options: str | Path) -> dict[str, str]:
         ended = dae("data", "fetch", "small", "--format", "json", *options).succeeded()
@@ -64,7 +64,7 @@ def fetch(dae: Dae) -> Fetch:
 
 
 def entry(path: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The arrays of an entry of the cache, and its provenance."""
+    """Arrays and provenance of a cache entry."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     return arrays, json.loads(arrays.pop("dae").tobytes())
@@ -72,7 +72,7 @@ def entry(path: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Have nobody's permissions, whoever runs the tests."""
+    """Drop root's permissions for a block, if root runs the tests."""
     if os.geteuid() == 0:
         os.seteuid(65534)
     try:
@@ -84,7 +84,7 @@ def unprivileged() -> Iterator[None]:
 
 @pytest.fixture
 def open_place() -> Iterator[Path]:
-    """A folder that everybody can look into, but only its owner can write to."""
+    """A folder that everybody can read and only its owner can write."""
     folder = Path(tempfile.mkdtemp(prefix="dae-test-"))
     folder.chmod(0o755)
     yield folder
@@ -114,9 +114,9 @@ def test_without_files_and_network_a_set_is_regenerated_once_and_cached(
         assert array.dtype == np.uint8
     before = Path(fetched["path"]).stat()
     again = fetch()
-    assert again.pop("notes") == ""  # nothing is tried again
+    assert again.pop("notes") == ""  # nothing is downloaded or generated again
     assert again.items() <= fetched.items()
-    ended = dae("data", "fetch", "small", "--origin", "original")  # which nothing replaces
+    ended = dae("data", "fetch", "small", "--origin", "original")  # not replaced
     ended.failed(1, "small.zip", "--data-dir", "--origin original")
     assert ended.out == ""
     assert Path(fetched["path"]).stat() == before
@@ -140,20 +140,20 @@ def test_your_files_come_before_the_cache_and_are_read_once(
     assert again.pop("notes") == ""
     assert again.items() <= fetched.items()
     (tmp_path / "empty").mkdir()
-    passed_over = fetch("--data-dir", tmp_path / "empty")  # before the environment
-    assert passed_over["origin"] == "regenerated"
-    assert str(tmp_path / "empty") in passed_over["notes"]
+    ignored = fetch("--data-dir", tmp_path / "empty")  # takes precedence over DAE_DATA_DIR
+    assert ignored["origin"] == "regenerated"
+    assert str(tmp_path / "empty") in ignored["notes"]
     assert fetch("--origin", "regenerated")["origin"] == "regenerated"
     assert fetch("--origin", "original")["origin"] == "original"
     monkeypatch.delenv("DAE_DATA_DIR")
-    assert fetch()["origin"] == "regenerated"  # your word counts while your file is given
+    assert fetch()["origin"] == "regenerated"  # unverified files count only while they are given
     original.write_npz(tmp_path / "mine", Y=2 - original.Y)
     changed = fetch("--data-dir", tmp_path / "mine")
-    assert changed["sha256"] not in (original.sha256, passed_over["sha256"])
+    assert changed["sha256"] not in (original.sha256, ignored["sha256"])
     assert str(path) in changed["notes"]
 
 
-def test_a_set_without_an_archive_is_generated_and_there_is_no_original_to_insist_on(
+def test_a_set_without_an_archive_is_generated_and_requiring_its_original_fails(
     dae: Dae, fetch: Fetch, regenerated: SmallSet
 ) -> None:
     register_small(archive="")
@@ -168,7 +168,7 @@ def test_a_set_without_an_archive_is_generated_and_there_is_no_original_to_insis
     assert (fetched["sha256"], fetched["notes"].count("\n")) == (regenerated.sha256, 1)
 
 
-def test_a_set_that_nothing_is_known_of_is_taken_from_your_files_as_it_is(
+def test_a_set_about_which_nothing_is_known_is_accepted_from_your_files(
     dae: Dae, fetch: Fetch, original: SmallSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DAE_ACCEPT_UNVERIFIED")
@@ -219,7 +219,7 @@ SPELLINGS = [
     "Small/small_train.amat",
     "small.zip",
     "small/SMALL.ZIP",
-    "small_files/small_files.zip",  # named as the archive
+    "small_files/small_files.zip",  # named like the archive
     "small-files.npz",
     "small_files/small_train.amat",
     "SmallFiles/50k/small_test.amat",
@@ -290,7 +290,7 @@ def test_what_can_only_be_meant_as_the_set_but_cannot_be_read_is_an_error(
         (*"abcdefg", ".small.npz"),
     ],
 )
-def test_a_folder_without_the_set_is_told_with_what_was_looked_for_and_what_lies_there(
+def test_a_folder_without_the_set_is_reported_with_expected_and_found_files(
     fetch: Fetch, names: tuple[str, ...]
 ) -> None:
     Path("mine").mkdir()
@@ -298,11 +298,11 @@ def test_a_folder_without_the_set_is_told_with_what_was_looked_for_and_what_lies
         Path("mine", name).touch()
     fetched = fetch("--data-dir", "mine")
     assert fetched["origin"] == "regenerated"
-    told = next(line for line in fetched["notes"].splitlines() if line.startswith("mine "))
-    assert "small.zip, small_train.amat with small_test.amat, or small.npz" in told
+    note = next(line for line in fetched["notes"].splitlines() if line.startswith("mine "))
+    assert "small.zip, small_train.amat + small_test.amat, or small.npz" in note
     seen = [name for name in names if not name.startswith(".")][:5]
-    assert (", ".join(sorted(seen)) or "nothing") in told
-    assert ("2 more" in told) == (len(names) > 6)
+    assert (", ".join(sorted(seen)) or "nothing") in note
+    assert ("2 more" in note) == (len(names) > 6)
 
 
 def test_two_files_that_may_both_be_meant_are_an_error(dae: Dae, original: SmallSet) -> None:
@@ -310,7 +310,7 @@ def test_two_files_that_may_both_be_meant_are_an_error(dae: Dae, original: Small
         original.write_npz(Path("mine")).rename(Path("mine", name))
     ended = dae("data", "fetch", "small", "--data-dir", "mine")
     ended.failed(2, "SMALL.npz", "Small.npz", "small.npz")
-    original.write_npz(Path("mine"))  # the very name comes first
+    original.write_npz(Path("mine"))  # the exact name is preferred
     dae("data", "fetch", "small", "--data-dir", "mine").succeeded()
 
 
@@ -335,11 +335,11 @@ def test_a_file_that_is_replaced_is_read_again_though_size_and_time_are_the_same
     assert path.stat().st_size == about.st_size
     assert fetch("--data-dir", "mine")["sha256"] == other.sha256
     path.rename(path.with_name("moved")).rename(path)
-    again = fetch("--data-dir", "mine")  # what was read is known wherever it lies
+    again = fetch("--data-dir", "mine")  # recognised by content, at any path
     assert (again["sha256"], again["notes"]) == (other.sha256, "")
 
 
-def test_what_lies_in_the_way_of_your_files_is_an_error_that_names_it(
+def test_a_path_that_blocks_one_of_your_files_is_an_error_that_names_it(
     dae: Dae, original: SmallSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = Path("mine")
@@ -395,7 +395,7 @@ def test_a_file_that_may_not_be_read_is_an_error(
     assert str(path) in ended.json[0]["found"]
 
 
-def test_your_files_are_proven_by_their_content_or_by_the_sha_1_of_the_archive(
+def test_your_files_are_verified_by_their_content_or_by_the_sha_1_of_the_archive(
     fetch: Fetch, original: SmallSet, tmp_path: Path, cache: Path
 ) -> None:
     original.write_npz(tmp_path / "npz")
@@ -418,7 +418,7 @@ def test_your_files_are_proven_by_their_content_or_by_the_sha_1_of_the_archive(
         without = fetch()
         assert without["origin"] == ("original" if trust == "verified" else "regenerated")
         assert (without["notes"] == "") == (trust == "verified")
-    # What is given later does not take the proof away.
+    # An unverified copy given later does not replace the verified entry.
     register_small()
     fetched = fetch("--data-dir", tmp_path / "zip")
     assert entry(fetched["path"])[1]["trust"] == "verified"
@@ -458,14 +458,14 @@ def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
 
 
 def rewritten(path: Path, **members: bytes) -> bytes:
-    """An entry with other bytes for some of its arrays, its checksums being right."""
+    """An entry with `members` replaced and correct checksums."""
     with np.load(path) as arrays:
         held = {f"{name}.npy": npy(array) for name, array in arrays.items()}
     return zipped(held | {f"{name}.npy": data for name, data in members.items()})
 
 
 def damages(path: Path) -> dict[str, bytes]:
-    """An entry damaged in every way; other ways to write arrays are those of test_data_readers."""
+    """Return damaged versions of an entry; test_data_readers covers further array formats."""
     data = path.read_bytes()
     altered = bytearray(data)
     altered[len(data) // 2] ^= 0xFF
@@ -497,9 +497,9 @@ def test_a_damaged_entry_is_reported_by_verify_and_regenerated_when_it_is_needed
     for kind, data in damages(path).items():
         path.write_bytes(data)
         ended = dae("data", "verify", "small", "--format", "json")
-        of_another_set = '"name": "rect"' in kind  # all else is sound
+        of_another_set = '"name": "rect"' in kind  # the rest is intact
         assert (ended.code, ended.json[0]["sound"]) == (int(not of_another_set), of_another_set)
-        assert path.read_bytes() == data, kind  # a check takes nothing away
+        assert path.read_bytes() == data, kind  # verify changes nothing
         if kind.endswith(("provenance", "as dae", "cut", "empty")):
             (listed,) = dae("data", "list", "small", "--format", "json").succeeded().json
             assert listed["copies"][0]["usable"] is of_another_set, kind
@@ -509,7 +509,7 @@ def test_a_damaged_entry_is_reported_by_verify_and_regenerated_when_it_is_needed
         assert path.read_bytes() == good, kind
 
 
-def test_a_recipe_is_held_to_its_version_and_its_digest(
+def test_the_result_of_a_recipe_must_have_its_version_and_digest(
     dae: Dae, fetch: Fetch, regenerated: SmallSet
 ) -> None:
     fetch()
@@ -517,11 +517,11 @@ def test_a_recipe_is_held_to_its_version_and_its_digest(
     (listed,) = dae("data", "list", "small", "--format", "json").succeeded().json
     assert [copy["usable"] for copy in listed["copies"]] == [False]
     assert fetch()["path"].endswith(f"small-regenerated-v2-{regenerated.sha256[:8]}.npz")
-    register_small(version=3, wrong_recipe=True)  # as on a machine that makes other bytes
+    register_small(version=3, wrong_recipe=True)  # as if this machine generated other bytes
     dae("data", "make", "small").failed(2, "small", regenerated.sha256[:12], "numpy")
 
 
-def test_a_cache_that_cannot_be_written_still_gives_what_it_holds(
+def test_entries_of_a_read_only_cache_are_still_used(
     dae: Dae, fetch: Fetch, open_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAE_CACHE_DIR", str(open_place))
@@ -554,7 +554,7 @@ def test_what_killed_commands_left_in_the_cache_is_swept_by_the_next(
     left = {recreated.name}
     for owner, is_old, stays in (
         (f"{machine}-{gone.pid}", False, False),
-        (f"{machine}-{os.getpid()}", True, True),  # it lives: the clock may have jumped
+        (f"{machine}-{os.getpid()}", True, True),  # the process is alive: the clock may have jumped
         ("elsewhere-2-7", False, True),
         ("elsewhere-2-8", True, False),
     ):
@@ -571,7 +571,7 @@ def test_what_killed_commands_left_in_the_cache_is_swept_by_the_next(
     assert {path.name for path in cache.iterdir()} == left
 
 
-def test_the_genuine_convex_is_proven_and_has_its_genuine_rows(dae: Dae, test_data: Path) -> None:
+def test_the_genuine_convex_is_verified_and_has_its_genuine_rows(dae: Dae, test_data: Path) -> None:
     words = ("data", "fetch", "convex", "--data-dir", test_data, "--format", "json")
     (fetched,) = dae(*words).succeeded().json
     assert fetched["origin"] == "original"
@@ -582,6 +582,6 @@ def test_the_genuine_convex_is_proven_and_has_its_genuine_rows(dae: Dae, test_da
     with np.load(test_data / "genuine_rows" / "convex.npz") as rows:
         for key, expected in (("X", rows["X"]), ("Y", rows["y"])):
             every = np.concatenate([arrays[key], arrays[f"{key}test"]])
-            # The first and the last ten for training, for validation and for the test.
+            # The first and the last ten rows of each split.
             ends = [every[start : start + 10] for start in (0, 5990, 6000, 7990, 8000, 57_990)]
             np.testing.assert_array_equal(np.concatenate(ends), expected)

@@ -1,4 +1,4 @@
-"""Training held against the equations in double precision, and against the paper's protocol."""
+"""Training compared with the equations in double precision and with the paper's protocol."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 Settings = dict[str, Any]
 Doubles = NDArray[np.float64]
 WEIGHTS, PRETRAIN_ORDER, CORRUPTION, FINETUNE_ORDER, GIBBS = range(1, 6)
-"""What a stream of random numbers is for; each begins with (seed, purpose, layer, epoch)."""
+"""Purposes of random streams; each stream is seeded with (seed, purpose, layer, epoch)."""
 
 
-# The equations, in double precision, without any of the product's code.
+# The equations in double precision, without any code of dae_cli
 
 
 def random_of(*words: int) -> np.random.Generator:
@@ -76,7 +76,7 @@ def drawn_layers(settings: Settings, inputs: int) -> list[dict[str, Tensor]]:
 
 
 def corrupt(settings: Settings, clean: Tensor, random: np.random.Generator) -> Tensor:
-    """x̃: exactly ν d components destroyed, those with the smallest of random keys; or noise."""
+    """x̃: ν d components with the smallest random keys destroyed, or Gaussian noise added."""
     kind = settings["corruption"].get("kind", "masking")
     if kind == "gaussian":
         noise = random.standard_normal(tuple(clean.shape), dtype=np.float32)
@@ -103,7 +103,7 @@ def encode(p: dict[str, Tensor], rows: Tensor) -> Tensor:
 def autoencoder_step(
     p: dict[str, Tensor], clean: Tensor, settings: Settings, random: np.random.Generator
 ) -> float:
-    """One step on the mean of L(x, g(f(x̃))) over the minibatch; the summed cost before it."""
+    """Take a step on the mean of L(x, g(f(x̃))); return the summed cost before it."""
     options, m = settings["pretrain"], len(clean)
     leaves = {name: tensor.requires_grad_() for name, tensor in p.items()}
     codes = encode(leaves, corrupt(settings, clean, random))
@@ -124,7 +124,7 @@ def autoencoder_step(
 def rbm_step(
     p: dict[str, Tensor], x: Tensor, settings: Settings, noise: np.random.Generator, chains: Tensor
 ) -> float:
-    """One step of contrastive divergence, CD-k or persistent; the reconstruction's summed cost."""
+    """Take a CD-k or persistent CD step; return the summed reconstruction cost before it."""
     options, m = settings["pretrain"], len(x)
     persistent, sampled = options.get("persistent", False), options.get("sample_visible", True)
 
@@ -161,7 +161,7 @@ def take(leaves: list[Tensor], cost: Tensor, rate: float) -> None:
 
 
 def pretrained(settings: Settings, p: dict[str, Tensor], layer: int, rows: Tensor) -> list[float]:
-    """Train one layer on rows; return the mean cost of each epoch."""
+    """Train one layer on rows and return the mean cost of each epoch."""
     options, seed, n = settings["pretrain"], settings.get("seed", 0), len(rows)
     rbm = options.get("kind") == "rbm"
     chains = torch.zeros(options["batch_size"], len(p["weight"])).double()
@@ -181,7 +181,7 @@ def pretrained(settings: Settings, p: dict[str, Tensor], layer: int, rows: Tenso
 
 
 def scores(network: list[Tensor], rows: Tensor) -> Tensor:
-    """What enters the softmax; a network is W, b, W, b, …, the top's last."""
+    """Inputs of the softmax; a network is W, b, W, b, … from the lowest layer to the top."""
     for weight, bias in zip(network[:-2:2], network[1:-2:2], strict=True):
         rows = torch.sigmoid(rows @ weight.T + bias)
     return rows @ network[-2].T + network[-1]
@@ -208,7 +208,7 @@ def tensors_of(rows: Rows) -> tuple[Tensor, Tensor]:
 
 
 def best_epoch(wrong: list[int], window: int) -> int:
-    """The earliest epoch with the lowest mean over the window that ends with it, from 1."""
+    """The earliest epoch, from 1, with the lowest mean over the window that ends with it."""
     means = [
         Fraction(sum(wrong[max(0, end - window) : end]), min(end, window))
         for end in range(1, len(wrong) + 1)
@@ -217,12 +217,12 @@ def best_epoch(wrong: list[int], window: int) -> int:
 
 
 def ended(wrong: list[int], patience: int, window: int) -> bool:
-    """Whether the best epoch lies so many epochs back that training stops."""
+    """Whether the best epoch is at least `patience` epochs back, so that training stops."""
     return len(wrong) > 0 and len(wrong) - best_epoch(wrong, window) >= patience
 
 
 def reference(settings: Settings, data: Data) -> tuple[dict[str, Doubles], list[dict[str, Any]]]:
-    """Return the tensors and the history that training should end with, rounding apart."""
+    """Return the expected tensors and history of training, up to rounding."""
     layers, history = drawn_layers(settings, data.train.pixels.shape[1]), []
     codes, _ = tensors_of(data.train)
     for k, layer in enumerate(layers):
@@ -253,7 +253,7 @@ def reference(settings: Settings, data: Data) -> tuple[dict[str, Doubles], list[
     return {name: tensor.numpy() for name, tensor in named.items()}, history
 
 
-def hold_to_the_equations(settings: Settings, data: Data, engine: str) -> Trained:
+def compare_with_the_equations(settings: Settings, data: Data, engine: str) -> Trained:
     ours = train(settings, data, engine)
     tensors, history = reference(settings, data)
     assert ours.tensors.keys() == tensors.keys()
@@ -304,26 +304,26 @@ CASES: list[Settings] = [
 @pytest.mark.parametrize("engine", ["torch", "compiled"])
 def test_training_is_what_the_equations_say_step_by_step(engine: str) -> None:
     if not has_engine(engine):
-        pytest.skip(f"the engine {engine} cannot be had here")
+        pytest.skip(f"the engine {engine} is not available")
     data = toy_data(noise=0.2)
     for changes in CASES:
         try:
-            hold_to_the_equations(toy_settings(**changes), data, engine)
+            compare_with_the_equations(toy_settings(**changes), data, engine)
         except AssertionError as error:
             error.add_note(f"case: {changes}")
             raise
-    # Layers as wide as the tiles of vector instructions, and a last minibatch of one row.
+    # Layers as wide as the register tiles, and a last minibatch of one row.
     twenty = {"batch_size": 20}
     wide = toy_settings(model={"hidden": (53, 37)}, pretrain=twenty, finetune=twenty)
     for chosen in (wide, wide | {"pretrain": wide["pretrain"] | RBM | {"persistent": True}}):
-        hold_to_the_equations(chosen, toy_data(train=121, classes=10), engine)
-    # More rows than are encoded or counted at a time.
+        compare_with_the_equations(chosen, toy_data(train=121, classes=10), engine)
+    # More rows than are encoded or classified at a time.
     many = {"batch_size": 100}
     long = toy_settings(pretrain=many | {"epochs": 1}, finetune=many | {"max_epochs": 1})
-    hold_to_the_equations(long, toy_data(train=1013, valid=2007, noise=0.2), engine)
+    compare_with_the_equations(long, toy_data(train=1013, valid=2007, noise=0.2), engine)
 
 
-# The paper's protocol, a fact each
+# The paper's protocol: one fact per test
 
 
 def test_layers_above_are_trained_on_clean_codes_of_the_trained_layers_below() -> None:
@@ -360,7 +360,7 @@ def test_each_layer_changes_only_while_it_is_trained_and_the_lowest_comes_first(
 
 
 def test_the_corruption_is_drawn_afresh_at_every_presentation() -> None:
-    """On the same row each time, in steps that change nothing, the cost tells the corruption."""
+    """If the row is the same and the steps change nothing, the cost depends on the corruption."""
     grey = Rows(np.full((1, 20), 200, np.uint8), np.zeros(1, np.uint8))
     still = {"epochs": 6, "learning_rate": 1e-30}
     for destruction, different in ((0.5, 6), (0.0, 1)):
@@ -370,7 +370,7 @@ def test_the_corruption_is_drawn_afresh_at_every_presentation() -> None:
 
 
 def test_every_row_counts_once_an_epoch_the_short_last_minibatch_too() -> None:
-    """In steps that change nothing, the mean cost is that of all 47 rows at once."""
+    """If the steps change nothing, the mean cost is that of all 47 rows together."""
     costs = []
     for size in (10, 47):
         still = {"learning_rate": 1e-30, "batch_size": size}
@@ -382,7 +382,7 @@ def test_every_row_counts_once_an_epoch_the_short_last_minibatch_too() -> None:
 def test_the_order_of_presentation_is_fresh_in_every_epoch_and_the_same_for_every_corruption() -> (
     None
 ):
-    """With one step on all but one row, the epoch's cost tells which row came last."""
+    """With one step on all rows but the last, the epoch's cost reveals which row came last."""
     data = toy_data(train=6)
     last = {"batch_size": 5, "learning_rate": 0.5, "epochs": 4}
     settings = toy_settings(model={"hidden": (4,)}, corruption=CLEAN, pretrain=last)
@@ -455,17 +455,17 @@ def test_initial_weights_depend_on_the_seed_and_the_shape_and_on_nothing_else() 
         assert (array == 0).all() if name.endswith("bias") else (array != other[name]).any()
 
 
-# Early stopping by the validation rows
+# Early stopping on the validation rows
 
 
 def restless(**finetune: int) -> Settings:
-    """Settings whose validation error goes up and down, with many ties."""
+    """Settings for which the validation error goes up and down with many ties."""
     rates = {"learning_rate": 2.0, "max_epochs": 30, "patience": 30}
     return toy_settings(pretrain={"epochs": 1}, finetune=rates | finetune)
 
 
 def test_early_stopping_waits_for_patience_and_keeps_the_earliest_best_epoch() -> None:
-    """An epoch is judged by the mean validation error of the window that ends with it."""
+    """Each epoch is judged by the mean validation error of the window that ends with it."""
     data, ends, bests = toy_data(noise=0.2), set(), set()
     for seed in range(3):
         whole = train(restless() | {"seed": seed}, data)
@@ -485,7 +485,7 @@ def test_early_stopping_waits_for_patience_and_keeps_the_earliest_best_epoch() -
                     assert array.tobytes() == network.tobytes(), (seed, changes, name)
             ends.add(end)
             bests.add(best)
-    assert len(ends) > 8 and len(bests) > 8 and 30 in ends  # the data can tell rules apart
+    assert len(ends) > 8 and len(bests) > 8 and 30 in ends  # the data distinguish the rules
 
 
 def test_validation_rows_choose_the_epoch_and_train_nothing() -> None:
@@ -505,7 +505,7 @@ def test_validation_rows_choose_the_epoch_and_train_nothing() -> None:
 def diverged_from(
     checkpoint: Path, settings: Settings, moment: int, poison: Callable[[dict[str, Any]], None]
 ) -> Trained:
-    """Stop after a moment, change the tensors, go on; where it ended, which is not saved."""
+    """Stop at a moment, change the tensors and resume; return the end, which is not saved."""
     data = toy_data()
     assert train(settings, data, stop_after=moment, save_to=checkpoint).stopped
     rewrite(checkpoint, lambda _, tensors: poison(tensors))
@@ -537,7 +537,7 @@ def test_divergence_is_reported_in_its_step_with_phase_layer_epoch_and_the_rate_
         ended = diverged_from(checkpoint, chosen, moment, fill(name, 3e38))
         assert_parts(ended.diverged, "pretrain,", f"layer {layer}", f"epoch {epoch}:")
         assert_parts(ended.diverged, "lower pretrain.learning_rate", "0.1")
-        assert (ended.moments, ended.snapshots) == (0, [])  # of five steps an epoch
+        assert (ended.moments, ended.snapshots) == (0, [])  # an epoch has five steps
     ended = diverged_from(checkpoint, settings, 26 + 6, fill("network.top.weight", 3e38))
     assert_parts(ended.diverged, "finetune, epoch 2:", "nan", "lower finetune.learning_rate", "0.5")
     assert "layer" not in ended.diverged and ended.best[0] == 1
@@ -552,17 +552,17 @@ def test_a_run_that_diverges_fails_and_its_checkpoint_has_finite_numbers_alone(
     (checkpoint,) = tiny.rglob("checkpoint.safetensors")
     assert checkpoint.parent.suffix == ".partial"
     tensors = load_file(checkpoint)
-    assert "network.top.weight" in tensors  # saved in the midst of fine-tuning
+    assert "network.top.weight" in tensors  # saved during fine-tuning
     assert all(np.isfinite(array).all() for array in tensors.values())
 
 
-# Whole runs, from their files
+# Complete runs, checked by their files
 
 
 def test_all_test_rows_are_counted_once_with_the_parameters_of_the_best_epoch(
     dae: Callable[..., Ended], tiny: Path, tiny_data: Path
 ) -> None:
-    """More rows than are looked at in one go, and no multiple of it."""
+    """More rows than one chunk, and not a multiple of it."""
     ended = dae("train", "tiny/rect-0", "--set", "subset.test=2013", "--seed", "1").succeeded()
     folder = Path(ended.lines[-1])
     tensors = load_file(folder / "checkpoint.safetensors")
@@ -585,7 +585,7 @@ def test_test_rows_choose_nothing(
     tiny_data: Path,
     tmp_path: Path,
 ) -> None:
-    """With other test labels training ends at the same parameters, bit for bit."""
+    """With other test labels, training gives the same parameters, bit for bit."""
     with np.load(tiny_data / "rect.npz") as file:
         arrays = dict(file)
     arrays["Ytest"] = 1 - arrays["Ytest"]
@@ -598,4 +598,4 @@ def test_test_rows_choose_nothing(
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
     assert (ours / "metrics.csv").read_bytes() == (theirs / "metrics.csv").read_bytes()
     bits = [np.load(run / "wrong_rows.npy") for run in (ours, theirs)]
-    assert (bits[0] ^ bits[1] == 255).all()  # 400 rows, eight a byte: each one differs
+    assert (bits[0] ^ bits[1] == 255).all()  # 400 rows, eight per byte: all of them differ

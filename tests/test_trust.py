@@ -1,4 +1,4 @@
-"""Whose data these are: verified, plausible or refused, and what stands beside a verdict."""
+"""Trust in original data: verified, plausible, unverified or refused, and how results show it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ RECT = "e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628"
 
 @pytest.fixture(autouse=True)
 def strict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own; nothing is accepted that nothing shows to be the original."""
+    """An empty cache for each test, and no unverified data accepted."""
     monkeypatch.delenv("DAE_ACCEPT_UNVERIFIED")
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def cached(path: str | Path) -> Arrays:
-    """The arrays of an entry of the cache."""
+    """Arrays of a cache entry."""
     with np.load(path) as arrays:
         return {key: arrays[key] for key in ("X", "Y", "Xtest", "Ytest")}
 
@@ -50,14 +50,14 @@ def rect(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Arrays:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         words = ("data", "fetch", "rect", "--data-dir", test_data, "--format", "json")
-        (told,) = commands.dae(*words).succeeded().json
-        assert (told["sha256"], told["trust"]) == (RECT, "verified")
-        return cached(told["path"])
+        (shown,) = commands.dae(*words).succeeded().json
+        assert (shown["sha256"], shown["trust"]) == (RECT, "verified")
+        return cached(shown["path"])
 
 
 @pytest.fixture
 def few(rect: Arrays) -> Iterator[Arrays]:
-    """The authors' rect with 2000 of its test rows, and the set as if it had no more."""
+    """The authors' rect with 2000 of its test rows; the data set is registered with that size."""
     before = shrink("rect", 1000, 200, 2000)
     rows = np.r_[0:1990, 49_990:50_000]
     yield rect | {"Xtest": rect["Xtest"][rows], "Ytest": rect["Ytest"][rows]}
@@ -66,7 +66,7 @@ def few(rect: Arrays) -> Iterator[Arrays]:
 
 @pytest.fixture
 def rot(test_data: Path) -> Iterator[Arrays]:
-    """A rot of 100 rows a split that nobody knows, with the sixty genuine rows at their places."""
+    """A random rot of 100 rows per split, with the sixty genuine rows in place."""
     before = shrink("rot", 100, 100, 100)
     random = np.random.default_rng(1)
     images = random.random((300, 784), dtype=np.float32)
@@ -81,7 +81,7 @@ def rot(test_data: Path) -> Iterator[Arrays]:
 
 @pytest.fixture
 def small() -> Iterator[Arrays]:
-    """The small set, some rows of which are known to be the original's; as grey values."""
+    """The small set as grey values; some of its rows are known genuine rows."""
     original, _ = register_small(genuine=True)
     greys = {"X": original.X / 255, "Xtest": original.Xtest / 255}
     yield greys | {"Y": original.Y, "Ytest": original.Ytest}
@@ -96,10 +96,10 @@ def supplied(name: str, arrays: Arrays, folder: str = "mine") -> Path:
 
 
 def fetched(dae: Dae, name: str, *words: object) -> dict[str, str]:
-    """What `dae data fetch` tells of a set in the folder mine."""
+    """Run `dae data fetch` on the folder mine and return its JSON."""
     options = ("--data-dir", "mine", "--format", "json", *words)
-    (told,) = dae("data", "fetch", name, *options).succeeded().json
-    return dict(told)
+    (shown,) = dae("data", "fetch", name, *options).succeeded().json
+    return dict(shown)
 
 
 def upright(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Arrays], Arrays]:
@@ -113,7 +113,7 @@ def upright(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Arrays]
 
 
 def label_first(arrays: Arrays) -> Arrays:
-    """Each row as its label and 783 pixels, the last pixel in place of the label."""
+    """Rows with the label first, then the pixels; the last pixel is read as the label."""
     rows = {
         key: np.column_stack([arrays[labels], arrays[key]])
         for key, labels in (("X", "Y"), ("Xtest", "Ytest"))
@@ -123,7 +123,7 @@ def label_first(arrays: Arrays) -> Arrays:
 
 
 def permuted(key: str) -> Callable[[Arrays], Arrays]:
-    """Another order of one array alone."""
+    """Shuffle one array only."""
 
     def changed(arrays: Arrays) -> Arrays:
         return arrays | {key: arrays[key][np.random.default_rng(0).permutation(len(arrays[key]))]}
@@ -132,13 +132,13 @@ def permuted(key: str) -> Callable[[Arrays], Arrays]:
 
 
 def reordered(arrays: Arrays) -> Arrays:
-    """The training rows in another order, each with its label."""
+    """Shuffle training rows together with their labels."""
     order = np.random.default_rng(0).permutation(len(arrays["X"]))
     return arrays | {"X": arrays["X"][order], "Y": arrays["Y"][order]}
 
 
 def exchanged(arrays: Arrays) -> Arrays:
-    """The first training rows in the test file, and the other way round."""
+    """Exchange the training rows with the first test rows."""
     n = len(arrays["X"])
     test, test_labels = arrays["Xtest"].copy(), arrays["Ytest"].copy()
     test[:n], test_labels[:n] = arrays["X"], arrays["Y"]
@@ -146,14 +146,14 @@ def exchanged(arrays: Arrays) -> Arrays:
 
 
 def one_pixel(arrays: Arrays) -> Arrays:
-    """A stray white pixel in the middle of the training rows."""
+    """Flip one pixel of one training row."""
     X = arrays["X"].copy()
     X[600, 0] ^= 1
     return arrays | {"X": X}
 
 
 def repeated(key: str) -> Callable[[Arrays], Arrays]:
-    """One image of a file, with its label, in place of most test rows; none of those known."""
+    """Replace all test rows except the known ones by one row of a file."""
 
     def changed(arrays: Arrays) -> Arrays:
         test, labels = arrays["Xtest"].copy(), arrays["Ytest"].copy()
@@ -164,20 +164,20 @@ def repeated(key: str) -> Callable[[Arrays], Arrays]:
 
 
 MISREAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
-    "label first": (label_first, "labels seem to stand first"),
+    "label first": (label_first, "labels seem to be first"),
     "transposed": (upright(lambda images: images.swapaxes(1, 2)), "transposed"),
     "mirrored": (upright(lambda images: images[:, :, ::-1]), "mirrored"),
     "upside down": (upright(lambda images: images[:, ::-1]), "upside down"),
-    "turned": (upright(lambda images: np.rot90(images, axes=(1, 2))), "turned by 90"),
+    "turned": (upright(lambda images: np.rot90(images, axes=(1, 2))), "rotated by 90"),
     "inverted": (upright(lambda images: 1 - images), "inverted"),
     "labels swapped": (lambda a: a | {"Y": 1 - a["Y"], "Ytest": 1 - a["Ytest"]}, "labels"),
-    "constant labels": (lambda a: a | {"Ytest": 0 * a["Ytest"]}, "labels are not those of"),
+    "constant labels": (lambda a: a | {"Ytest": 0 * a["Ytest"]}, "labels do not match"),
     "labels shuffled": (permuted("Y"), "labels"),
     "images shuffled": (permuted("Xtest"), "shuffled"),
     "rows reordered": (reordered, "another order"),
     "files exchanged": (exchanged, "swapped"),
-    "shifted": (lambda a: a | {"X": np.roll(a["X"], 1, axis=1)}, "no images of rect"),
-    "one pixel": (one_pixel, "no images of rect with its label, such as row 601"),
+    "shifted": (lambda a: a | {"X": np.roll(a["X"], 1, axis=1)}, "of its 1200 training rows"),
+    "one pixel": (one_pixel, "in 1 of its 1200 training rows, such as row 601"),
 }
 
 
@@ -192,7 +192,7 @@ def test_rect_that_is_misread_is_refused_and_the_misreading_is_named(
 
 
 @pytest.mark.parametrize(
-    ("key", "named"), [("X", "hold training rows: 4998"), ("Xtest", "one image stands 4998")]
+    ("key", "named"), [("X", "training rows: 4998"), ("Xtest", "one image occurs 4998")]
 )
 def test_a_test_file_that_repeats_itself_is_refused_though_its_known_rows_are_right(
     dae: Dae, rect: Arrays, key: str, named: str
@@ -219,7 +219,7 @@ def test_grey_values_that_are_misread_are_refused_and_the_misreading_is_named(
     dae("data", "fetch", "small", "--data-dir", "mine").failed(2, "mine/small.npz", named)
 
 
-def test_grey_values_cut_to_8_bits_are_refused_where_the_originals_are_finer(
+def test_grey_values_rounded_to_8_bits_are_refused_if_the_original_is_finer(
     dae: Dae, rot: Arrays
 ) -> None:
     supplied("rot", rot)
@@ -230,7 +230,7 @@ def test_grey_values_cut_to_8_bits_are_refused_where_the_originals_are_finer(
 
 
 def test_a_label_in_the_first_column_of_text_is_named(dae: Dae, rot: Arrays) -> None:
-    """Of ten classes it is no grey value: the file cannot even be read."""
+    """With ten classes a label is not a grey value, so reading the file fails."""
     Path("mine").mkdir()
     for part, key in (("train_valid", "X"), ("test", "Xtest")):
         labels = rot["Y" if key == "X" else "Ytest"]
@@ -242,24 +242,24 @@ def test_a_label_in_the_first_column_of_text_is_named(dae: Dae, rot: Arrays) -> 
 def test_other_bytes_with_the_known_rows_at_their_places_are_plausible(
     dae: Dae, small: Arrays
 ) -> None:
-    for key, row in (("X", 2), ("Xtest", 2), ("Y", 3)):  # none of the rows that are known
+    for key, row in (("X", 2), ("Xtest", 2), ("Y", 3)):  # none of the known rows
         other = small[key].copy()
         other[row] = other[row - 1] if key.startswith("X") else (other[row] + 1) % 3
         supplied("small", small | {key: other})
-        told = fetched(dae, "small")
-        assert (told["origin"], told["trust"]) == ("original", "plausible")
+        shown = fetched(dae, "small")
+        assert (shown["origin"], shown["trust"]) == ("original", "plausible")
     for key, row in (("X", 0), ("Xtest", 4), ("Y", 7)):
         other = small[key].copy()
         other[row] = small[key][2] if key.startswith("X") else (other[row] + 1) % 3
         supplied("small", small | {key: other})
         dae("data", "fetch", "small", "--data-dir", "mine").failed(2, "not the original")
-    register_small(genuine=True, known_sha256="f" * 64)  # then the digest says that they are not
+    register_small(genuine=True, known_sha256="f" * 64)  # now the digest contradicts
     supplied("small", small)
     dae("data", "fetch", "small", "--data-dir", "mine").failed(2, "f" * 12)
 
 
-def test_where_the_digest_is_known_each_row_must_obey_the_law(dae: Dae, few: Arrays) -> None:
-    """Two training rows that change places are other bytes, and each has its label."""
+def test_if_the_digest_is_known_each_row_must_obey_the_law(dae: Dae, few: Arrays) -> None:
+    """Swapping two training rows changes the bytes but no label."""
     order = np.arange(1200)
     order[[500, 700]] = 700, 500
     supplied("rect", few | {"X": few["X"][order], "Y": few["Y"][order]})
@@ -280,30 +280,30 @@ def test_the_authors_rect_and_convex_are_verified_and_rows_in_both_files_are_cou
     assert "convex: 481 of its 50000 test rows are also training rows" in ended.err
     found = dae("data", "verify", "rect", "--format", "json").succeeded().json
     assert found[0]["trust"] == "verified" and "2076 of its 50000" in found[0]["found"]
-    supplied("rect", rect)  # the same in a file of another kind
+    supplied("rect", rect)  # the same content in another format
     assert fetched(dae, "rect")["trust"] == "verified"
     dae("data", "make", "rect").succeeded()
     (listed,) = dae("data", "list", "rect", "--format", "json").succeeded().json
     assert [copy["trust"] for copy in listed["copies"]] == ["verified", ""]
 
 
-def test_training_rows_in_the_test_file_are_told(dae: Dae, rect: Arrays) -> None:
+def test_training_rows_in_the_test_file_are_reported(dae: Dae, rect: Arrays) -> None:
     test, labels = rect["Xtest"][1200:], rect["Ytest"][1200:]
     both = {"Xtest": np.r_[rect["X"], test], "Ytest": np.r_[rect["Y"], labels]}
     supplied("rect", rect | both)
-    told = fetched(dae, "rect", "--accept-unverified")
-    assert told["trust"] == "unverified"
-    assert "hold training rows" in told["source"]
-    assert " of its 50000 test rows are also training rows" in told["source"]
+    shown = fetched(dae, "rect", "--accept-unverified")
+    assert shown["trust"] == "unverified"
+    assert "seems to contain training rows" in shown["source"]
+    assert " of its 50000 test rows are also training rows" in shown["source"]
 
 
 def test_every_row_of_rect_and_convex_obeys_the_law_of_its_set(
     dae: Dae, rect: Arrays, test_data: Path
 ) -> None:
-    """The label is a function of the image: in all 51 200 and 58 000 rows of the originals."""
+    """The label is a function of the image in all 51 200 and 58 000 rows of the originals."""
     words = ("data", "fetch", "convex", "--data-dir", test_data, "--format", "json")
-    (told,) = dae(*words).succeeded().json
-    for name, arrays in (("rect", rect), ("convex", cached(told["path"]))):
+    (shown,) = dae(*words).succeeded().json
+    for name, arrays in (("rect", rect), ("convex", cached(shown["path"]))):
         for X, Y in (("X", "Y"), ("Xtest", "Ytest")):
             assert follows_its_law(name, arrays[X], arrays[Y]).all()
             assert not follows_its_law(name, arrays[X][:1000], 1 - arrays[Y][:1000]).any()
@@ -325,13 +325,11 @@ SMALL_NET: dict[str, Any] = {
 }
 
 
-def test_unverified_stands_at_every_verdict_that_was_come_to_with_such_data(
-    dae: Dae, rect: Arrays
-) -> None:
+def test_every_result_with_unverified_data_is_marked(dae: Dae, rect: Arrays) -> None:
     supplied("rect", label_first(rect))
     write_study(Path(), cells={"rect-0": {"corruption": {"destruction": 0.0}}}, shared=SMALL_NET)
     words = ("replicate", "tiny", "--data-dir", "mine")
-    dae(*words).failed(2, "labels seem to stand first", "--accept-unverified")
+    dae(*words).failed(2, "labels seem to be first", "--accept-unverified")
     assert not Path("results").exists()
     ended = dae(*words, "--accept-unverified").succeeded()
     assert ended.lines[1].endswith(" (unverified data)")
@@ -351,7 +349,7 @@ def test_unverified_stands_at_every_verdict_that_was_come_to_with_such_data(
     dae("train", "tiny/rect-0", "--data-dir", "mine").failed(2, "--accept-unverified")
 
 
-def test_rows_of_earlier_versions_are_trusted_as_far_as_their_digest_proves_them(
+def test_rows_of_earlier_versions_get_the_trust_that_their_digest_proves(
     dae: Dae, rect: Arrays, test_data: Path
 ) -> None:
     write_study(Path(), cells={"rect-0": {"corruption": {"destruction": 0.0}}}, shared=SMALL_NET)
@@ -374,21 +372,21 @@ def test_rows_of_earlier_versions_are_trusted_as_far_as_their_digest_proves_them
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("value", "code"),
     [("1", 0), ("Yes", 0), ("TRUE", 0), ("0", 2), ("No", 2), ("", 2)],
 )
 def test_the_variable_accepts_as_the_option_does(
-    dae: Dae, small: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, code: int
+    dae: Dae, small: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, code: int
 ) -> None:
     arrays: dict[str, Any] = small | {"X": small["X"][::-1]}
     np.savez(tmp_path / "small.npz", **arrays)
-    monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", told)
+    monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", value)
     assert dae("data", "fetch", "small", "--data-dir", tmp_path).code == code
 
 
-@pytest.mark.parametrize("told", ["xyz", "2", "ja", "1,"])
+@pytest.mark.parametrize("value", ["xyz", "2", "ja", "1,"])
 def test_what_the_variable_cannot_mean_is_a_usage_error(
-    dae: Dae, monkeypatch: pytest.MonkeyPatch, told: str
+    dae: Dae, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", told)
+    monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", value)
     dae("data", "fetch", "rect").failed(2, "DAE_ACCEPT_UNVERIFIED", "valid boolean")

@@ -487,12 +487,12 @@ def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
     results: Results,
 ) -> None:
     sound, report = snapshot(results.out), results.out / "REPORT.md"
-    tried, pairs = "What does not match, and what we tried", "The same test rows, pair by pair"
-    warning = "**These rows are not of one make**: engines blas, torch."
+    tried, pairs = "Differences from the paper", "McNemar's tests of pairs of cells"
+    warning = "**These runs were made under different conditions**: engines blas, torch."
     for changes in (
         (
             ("; 2 runs, ", "; 3 runs, ", ""),
-            ("| rect | 25 %", "| rect | 26 %", "Ours and the paper's"),
+            ("| rect | 25 %", "| rect | 26 %", "Our results and the paper's"),
             (" of 400 |", " of 401 |", "Every run"),
             ("| rect | original (unverified) |", "| rect | regenerated |", "Data"),
             ("learning_rate: 0.1", "learning_rate: 0.2", "Settings"),
@@ -501,14 +501,14 @@ def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
         ),
         (
             ("# ", "# Our ", ""),
-            ("\n\nIntervals", "\n| rect | 9 %\n\nIntervals", "Ours and the paper's"),
-            ("McNemar's test on", "Student's test on", pairs),
+            ("\n\nIntervals", "\n| rect | 9 %\n\nIntervals", "Our results and the paper's"),
+            ("McNemar's test compares", "Student's test compares", pairs),
             ("after pretraining", "before pretraining", "First-layer filters"),
             ("## Data", "## Date", "Data"),
-            ("one thread a run", "two threads a run", "Settings"),
+            ("one thread per run", "two threads per run", "Settings"),
         ),
-        (("\nIntervals", f"\n{warning}\nIntervals", "Ours and the paper's"),),
-        (("Intervals are p ±", "Intervals are q ±", "Ours and the paper's"),),
+        (("\nIntervals", f"\n{warning}\nIntervals", "Our results and the paper's"),),
+        (("rows, p ± 1.96", "rows, q ± 1.96", "Our results and the paper's"),),
         (("](filters/rect-25.png)", "](filters/rect-2.png)", "First-layer filters"),),
     ):
         for old, new, _ in changes:

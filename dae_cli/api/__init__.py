@@ -1,1 +1,1 @@
-"""What notebooks and scripts import, as names of `dae_cli` itself."""
+"""The Python API for notebooks and scripts, exported by `dae_cli`."""

@@ -1,7 +1,7 @@
-"""A stacked denoising autoencoder as scikit-learn has its estimators.
+"""A stacked denoising autoencoder as a scikit-learn estimator.
 
-It is trained as `dae train` trains: by the same settings, checked alike, on the same engine, to the
-same bits where rows and splits are the same.
+It trains like `dae train`, with the same settings, checks and engines. The same rows and splits
+give the same bits.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ _KEYS = {
     "patience": ("finetune.patience",),
     "batch_size": ("pretrain.batch_size", "finetune.batch_size"),
 }
-"""The keys of an experiment that each parameter sets."""
+"""Keys of an experiment that each parameter sets."""
 _NOT_IN_SETTINGS = {key: name for name, keys in _KEYS.items() for key in keys} | {
     "seed": "random_state",
     "dataset": "X",
     "subset": "X",
 }
 _WIDEST = 40
-"""Characters of a value in a message."""
+"""Maximum number of characters of a value in a message."""
 _CPU = torch.device("cpu")
 _Floats = NDArray[np.float32]
 _Numbers = NDArray[np.intp]
 _Labelled = tuple[_Floats, _Numbers]
-"""Rows (n, inputs), and numbers of classes from 0, (n,)."""
+"""Rows (n, inputs) and class numbers from 0, (n,)."""
 
 
 class StackedDenoisingAutoencoder(
@@ -81,36 +81,36 @@ class StackedDenoisingAutoencoder(
     ClassifierMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
 ):
-    """Stacked denoising autoencoder: pretrained layer by layer, then fine-tuned with the labels.
+    """Stacked denoising autoencoder: pretrained layer by layer, then fine-tuned with labels.
 
-    Without labels it is pretrained alone: a transformer. Rows are float32 in training; with the
-    loss cross-entropy their values must lie in [0, 1].
+    Without labels it is only pretrained and acts as a transformer. Rows are converted to float32;
+    with cross-entropy loss their values must be in [0, 1].
 
     Parameters
     ----------
-    hidden : units of each hidden layer.
-    destruction : fraction of the inputs of a layer that are set to 0 while it is pretrained; 0 is
-        an autoencoder without corruption.
-    loss : "cross-entropy", or "squared-error", with which the decoder is linear.
-    pretrain_learning_rate, pretrain_epochs : of pretraining, epochs per layer; 0 for none.
-    learning_rate, max_epochs, patience : of fine-tuning, which ends after `patience` epochs
-        without a better validation error; the parameters of the best epoch are kept. With
-        `max_epochs=0` there is none: labels are ignored, as for the features of a Pipeline.
-    batch_size : rows per step, in pretraining and in fine-tuning.
-    validation_fraction : of the rows of each class, for early stopping, unless `fit` gets
-        validation rows. They are drawn as those of a declaration whose `split.seed` is the same.
-    engine : "compiled", "torch", or "auto" for compiled where the processor allows it.
-    random_state : the seed of the experiment and of the draw of validation rows.
+    hidden : number of units of each hidden layer.
+    destruction : fraction of a layer's inputs that are set to 0 in pretraining; 0 gives an
+        autoencoder without corruption.
+    loss : "cross-entropy", or "squared-error" with a linear decoder.
+    pretrain_learning_rate, pretrain_epochs : for pretraining; epochs are per layer, 0 skips it.
+    learning_rate, max_epochs, patience : for fine-tuning, which stops after `patience` epochs
+        without a better validation error and keeps the parameters of the best epoch.
+        `max_epochs=0` skips fine-tuning and ignores labels, for features in a Pipeline.
+    batch_size : rows per minibatch, in pretraining and fine-tuning.
+    validation_fraction : fraction of the rows of each class used for early stopping, unless `fit`
+        gets validation rows. The draw equals that of a declaration with the same `split.seed`.
+    engine : "compiled", "torch", or "auto": compiled if the processor supports it.
+    random_state : seed of the experiment and of the draw of validation rows.
     settings : further settings of an experiment, such as {"finetune": {"weight_decay": 1e-4}}.
 
     Attributes
     ----------
-    classes_ : labels in order; there only with labels.
-    coefs_, intercepts_ : (inputs, units) and (units,) of each layer, the softmax layer last;
-        without labels, of the pretrained encoders.
-    metrics_ : DataFrame with a row for each epoch, the columns of a run's metrics.csv.
+    classes_ : sorted labels; only if fitted with labels.
+    coefs_, intercepts_ : arrays (inputs, units) and (units,) of each layer, the softmax layer last;
+        without labels, those of the pretrained encoders.
+    metrics_ : DataFrame with one row per epoch and the columns of a run's metrics.csv.
     engine_ : name of the engine that was used.
-    n_features_in_, feature_names_in_ : as in every estimator.
+    n_features_in_, feature_names_in_ : as in all estimators.
     """
 
     def __init__(
@@ -151,12 +151,12 @@ class StackedDenoisingAutoencoder(
         X_valid: ArrayLike | None = None,
         y_valid: ArrayLike | None = None,
     ) -> StackedDenoisingAutoencoder:
-        """Pretrain, and with labels fine-tune.
+        """Pretrain, and fine-tune if there are labels.
 
-        With `X_valid` and `y_valid`, all of X is for training and these tell when to stop.
+        If `X_valid` and `y_valid` are given, they are used for early stopping and all of X for
+        training.
 
-        Raises ValueError: parameters or rows that cannot be used. DivergedError: the cost was not
-        finite.
+        Raises ValueError: invalid parameters or rows. DivergedError: the cost was not finite.
         """
         checked = {"dtype": (np.float32, np.float64), "ensure_min_samples": 2}
         classes: NDArray[Any] | None = None
@@ -178,7 +178,7 @@ class StackedDenoisingAutoencoder(
                 np.clip(split.pixels, 0, 1, out=split.pixels)
         if classes is None and not experiment.pretrain.epochs:
             raise ValueError(
-                "pretrain_epochs=0 leaves nothing to train without y, or with max_epochs=0"
+                "nothing to train: pretrain_epochs=0 requires y, and max_epochs above 0"
             )
         engine = self._chosen_engine()
         state = initial_state(experiment, rows.shape[1])
@@ -189,7 +189,7 @@ class StackedDenoisingAutoencoder(
             else:
                 run.train(dataset)
         layers = [(layer.weight, layer.hidden_bias) for layer in state.layers]
-        self.__dict__.pop("classes_", None)  # of an earlier fit
+        self.__dict__.pop("classes_", None)  # left by an earlier fit
         if state.best is not None:
             self.classes_ = classes
             layers = [(layer.weight, layer.bias) for layer in state.best]
@@ -200,7 +200,7 @@ class StackedDenoisingAutoencoder(
         return self
 
     def transform(self, X: ArrayLike) -> _Floats:
-        """Return the codes of the last hidden layer, (n, units), of the network that predicts."""
+        """Return the codes of the last hidden layer, (n, units), after fine-tuning if any."""
         check_is_fitted(self, "coefs_")
         rows = self._rows(X)
         layers = [Encoder(one.weight, one.bias, torch.zeros(0)) for one in self._layers()]
@@ -226,7 +226,7 @@ class StackedDenoisingAutoencoder(
         return classes
 
     def __sklearn_tags__(self) -> Any:
-        """Labels may be left out; codes are float32."""
+        """Declare that labels are optional and codes are float32."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float32"]
@@ -238,7 +238,7 @@ class StackedDenoisingAutoencoder(
 
     @property
     def _depth(self) -> int:
-        """Hidden layers: all, or all but the softmax layer."""
+        """Number of hidden layers: all layers but the softmax layer."""
         return len(self.coefs_) - hasattr(self, "classes_")
 
     def _split(
@@ -250,9 +250,9 @@ class StackedDenoisingAutoencoder(
         y_valid: ArrayLike | None,
         seed: int,
     ) -> tuple[_Labelled, _Labelled]:
-        """Rows for training and for validation, given or drawn, with their classes' numbers."""
+        """Training and validation rows with their class numbers; validation is given or drawn."""
         if (X_valid is None) != (y_valid is None):
-            raise ValueError("validation rows need both X_valid and y_valid")
+            raise ValueError("give both X_valid and y_valid, or neither")
         if X_valid is None:
             valid, train = self._drawn(numbers, classes, seed)
             return (rows[train], numbers[train]), (rows[valid], numbers[valid])
@@ -260,11 +260,11 @@ class StackedDenoisingAutoencoder(
         labels = column_or_1d(y_valid)
         check_consistent_length(given, labels)
         if unknown := sorted(set(labels.tolist()) - set(classes.tolist())):
-            raise ValueError(f"y_valid has the label {unknown[0]!r}, which y has not")
+            raise ValueError(f"y_valid contains the label {unknown[0]!r}, which is not in y")
         return (rows, numbers), (given, np.searchsorted(classes, labels))
 
     def _drawn(self, numbers: _Numbers, classes: NDArray[Any], seed: int) -> list[_Numbers]:
-        """Which rows are for validation and which for training, of each class by itself."""
+        """Draw the indices of validation and training rows, class by class."""
         fraction = self.validation_fraction
         if not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise ValueError(f"validation_fraction={fraction}: must be above 0 and below 1")
@@ -288,7 +288,7 @@ class StackedDenoisingAutoencoder(
         return int(check_random_state(given).randint(2**32, dtype=np.uint32))
 
     def _experiment(self, dataset: Dataset, seed: int) -> Experiment:
-        """The settings as an experiment, checked as those of a file."""
+        """Build the experiment and check its settings like those of a file."""
         facts = OwnFacts(
             declared="X",
             declaration=Declaration(file="X"),
@@ -303,7 +303,7 @@ class StackedDenoisingAutoencoder(
             raise ValueError(f"settings={self.settings!r}: must be a mapping of sections, or None")
         for key, name in _NOT_IN_SETTINGS.items():
             if found.has(path := tuple(key.split("."))):
-                problems.append(found.problem(path, f"is the parameter {name}; give it there"))
+                problems.append(found.problem(path, f"is set by the parameter {name}; use that"))
         parameters = {key: name for name, keys in _KEYS.items() for key in keys}
         values = self.get_params(deep=False) | {
             "max_epochs": 1 if self.max_epochs == 0 else self.max_epochs
@@ -328,7 +328,7 @@ class StackedDenoisingAutoencoder(
             raise ValueError(f"engine={self.engine!r}: {error}") from error
 
     def _saved_engine(self) -> Engine:
-        """The engine that was used; the reference where this machine has not got it."""
+        """The engine that was used, or torch if it is not available on this machine."""
         try:
             return engine_for(self.engine_, _CPU)
         except ConfigError:
@@ -342,8 +342,8 @@ class StackedDenoisingAutoencoder(
         check_is_fitted(self, "coefs_")
         if not hasattr(self, "classes_"):
             raise NotFittedError(
-                "fitted without labels, or with max_epochs=0: there are codes (transform) and "
-                "nothing to predict with; call fit with y"
+                "fitted without labels or with max_epochs=0, so it can transform but not predict; "
+                "call fit with y and max_epochs above 0"
             )
         *layers, top = self._layers()
         return Network(layers, top)
@@ -353,7 +353,7 @@ class StackedDenoisingAutoencoder(
 
 
 def _written(name: str, key: str, value: object) -> tuple[Document, list[Problem]]:
-    """The value of a parameter as a document that has it at a dotted key."""
+    """Make a document with the value of a parameter at a dotted key."""
     text = json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v))
     written = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
     place = Place(f"{name}={written}" if key else name, argument_key=key)
@@ -363,11 +363,11 @@ def _written(name: str, key: str, value: object) -> tuple[Document, list[Problem
 
 
 def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], _Numbers]:
-    """The labels in order, and the number of each row's."""
+    """The sorted labels, and the class number of each row."""
     check_classification_targets(y)
     classes, numbers = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y has one class, {classes.tolist()[0]!r}; expected two or more")
+        raise ValueError(f"y has one class, {classes.tolist()[0]!r}; expected at least two")
     return classes, numbers
 
 
@@ -382,7 +382,7 @@ def _require_probabilities(rows: NDArray[Any], name: str) -> None:
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
-            f"{name}[{row}, {column}] is {rows[row, column]:g}, and values go from {rows.min():g} "
-            f"to {rows.max():g}: the loss cross-entropy takes them for probabilities, from 0 to 1; "
-            "put a MinMaxScaler before it in a Pipeline, or set loss='squared-error'"
+            f"{name}[{row}, {column}] is {rows[row, column]:g} (values range from {rows.min():g} "
+            f"to {rows.max():g}), but the cross-entropy loss needs values from 0 to 1; put a "
+            "MinMaxScaler before the estimator in a Pipeline, or set loss='squared-error'"
         )

@@ -1,7 +1,7 @@
-"""What `dae encode` reads and writes, a block of rows at a time.
+"""Read and write rows for `dae encode`, one block at a time.
 
-Rows for a run, in the scale of its model: its own, or a file's; and what it makes of them, as an
-.npz or a CSV.
+Input rows are those of a run's data set or of a file, in the scale of the run's model. Codes or
+reconstructions are written as an .npz or a CSV.
 """
 
 from __future__ import annotations
@@ -32,24 +32,25 @@ from dae_cli.training.evaluation import CHUNK_ROWS
 from dae_cli.training.inputs import dataset_for, images_of
 
 BLOCK_ROWS = CHUNK_ROWS
-"""Rows in memory as float32 at a time; those of a chunk, so that bits are those of all at once."""
+"""Number of rows in memory as float32; the chunk size, so results have the same bits as if all rows
+were computed at once."""
 Block = NDArray[np.float32]
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The rows of a split, or of a file that is not split; or what a run makes of them."""
+    """The rows of a split, or of a file without splits; or a run's output for them."""
 
     split: str
-    """train, valid or test; empty of a file that is not split."""
+    """train, valid or test; empty if the file is not split."""
     count: int
     labels: NDArray[Any] | None  # (count,) numbers, or text
     blocks: Iterator[Block]
 
 
 def width_of_rows(experiment: AnyExperiment) -> int:
-    """The values of a row, d."""
+    """Number of values per row."""
     if isinstance(experiment, FilterExperiment):
         return experiment.inputs
     return spec_of(experiment.dataset).n_pixels
@@ -58,15 +59,15 @@ def width_of_rows(experiment: AnyExperiment) -> int:
 def parts_of_run(
     folder: Path, status: Status, experiment: AnyExperiment, data_dir: Path | None, note: Note
 ) -> list[Part]:
-    """The rows of the data set that a run was trained on, as it used them, by split.
+    """Return the rows of a run's data set by split, as the run used them.
 
-    Raises DaeError: they are not here.
+    Raises DaeError: they are not available.
     """
     dataset = experiment.dataset
     if dataset == PHOTOGRAPHS and status.data_origin == "own":
         raise DataError(
-            f"{folder}: was trained on patches of your own photographs, which a run does not keep; "
-            "give patches, in its scale, with --data FILE.npz"
+            f"{folder}: was trained on patches of your own photographs, which runs do not store; "
+            "give patches in the same scale with --data FILE.npz"
         )
     data = recorded_data(dataset, status, data_dir, note)
     if not isinstance(experiment, FilterExperiment):
@@ -79,13 +80,13 @@ def parts_of_run(
 
 
 def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Part]:
-    """The rows of a user's file or folder, or of what a declaration names.
+    """Return the rows of a user's file or folder, or of the data that a declaration names.
 
-    They are scaled as the data were that the run was trained on, if these are the user's own; else
-    they must lie in [0, 1], be images, or be declared.
+    If the run was trained on own data, rows are scaled like these; otherwise they must be in
+    [0, 1], be images, or be declared.
 
-    `experiment`: the run's.
-    Raises DataError, ConfigError: they cannot be read, or do not fit.
+    `experiment`: the run's settings.
+    Raises DataError, ConfigError: the rows cannot be read or do not match the run's inputs.
     """
     dataset, inputs = experiment.dataset, width_of_rows(experiment)
     if not path.exists():
@@ -94,7 +95,9 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
         name = declared(path)
         assert name.facts is not None
         if (found := spec_of(name).n_pixels) != inputs:
-            raise DataError(f"{path}: rows of {found} values; the run was trained on {inputs}")
+            raise DataError(
+                f"{path}: has {found} values per row, but the run was trained on {inputs}"
+            )
         declaration = name.facts.declaration
         file = named_file(path.parent, declaration.file)
         if not isinstance(dataset, OwnDataset):
@@ -116,23 +119,23 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
 
 
 def _transposed(blocks: Iterator[Block], image: tuple[int, int]) -> Iterator[Block]:
-    """Upright images as the benchmark stores those of some sets."""
+    """Transpose upright images, as the benchmark stores some sets."""
     for block in blocks:
         yield block.reshape(-1, *image).transpose(0, 2, 1).reshape(len(block), -1)
 
 
 def _without_name_of_one(parts: list[Part]) -> list[Part]:
-    """Rows that are not split have no name."""
+    """Remove the name of the split if there is only one."""
     return [replace(parts[0], split="")] if len(parts) == 1 else parts
 
 
 def class_labels(spec: DatasetSpec) -> NDArray[Any]:
-    """The labels of the classes: numbers, or of a user's own data what they are called."""
+    """The labels of the classes: class numbers, or the labels of a user's own data."""
     return _plain(np.array(spec.classes)) if spec.own else np.arange(spec.n_classes)
 
 
 def _plain(labels: NDArray[np.str_]) -> NDArray[Any]:
-    """Labels as numbers where all are whole."""
+    """Convert labels to integers if all are whole numbers."""
     kinds, which = np.unique(labels, return_inverse=True)
     return kinds.astype(np.int64)[which] if are_whole(list(kinds)) else labels
 
@@ -153,14 +156,14 @@ def _slices(count: int) -> list[slice]:
 
 
 def write_parts(path: Path, parts: Sequence[Part], width: int, name: str) -> None:
-    """Write all of what a run makes of rows, or nothing.
+    """Write a run's output for all parts, or no file at all.
 
-    An .npz has an array for each split, codes_train and so on, and y_train where there are labels;
-    codes and y of a file that is not split. A CSV has the columns split and label, where there are
-    any, and code_1, code_2, …; every number has the digits that give its float32 back.
+    An .npz has one array per split (codes_train, …), and labels (y_train, …) if there are any;
+    without splits, codes and y. A CSV has the columns split and label, if there are any, and
+    code_1, code_2, … with enough digits to restore each float32.
 
-    `parts`: with blocks (rows, width). `name`: code, or reconstruction.
-    Raises OutputError: it cannot be written.
+    `parts`: blocks of shape (rows, width). `name`: "code" or "reconstruction".
+    Raises OutputError: the file cannot be written.
     """
     with whole_file(path) as file:
         if path.suffix.casefold() == ".npz":
@@ -185,7 +188,7 @@ def _write_npz(file: IO[bytes], parts: Sequence[Part], width: int, name: str) ->
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """A member without the time, so that the same numbers make the same file."""
+    """A member without a time stamp, so that the same numbers give the same file."""
     return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
 
 

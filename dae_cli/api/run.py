@@ -1,4 +1,4 @@
-"""A finished run in a notebook: its codes, reconstructions, predictions and filters.
+"""Codes, reconstructions, predictions and filters of a finished run, for notebooks.
 
 run = dae_cli.load_run("results/icml2008/runs/convex-sda3-25-s0-1a2b3c4d")
 codes = run.encode(X)
@@ -49,28 +49,28 @@ Rows = NDArray[np.float32]
 def load_run(path: PathLike, *, data_dir: PathLike | None = None) -> Run:
     """Read a finished run.
 
-    `path` is its folder, or names the experiment that it is the newest finished run of.
-    `data_dir` has your copies of the data sets (DAE_DATA_DIR); the run of an SVM alone needs its
-    data, for its support vectors.
+    `path` is the run's folder, or an experiment whose newest finished run is read. `data_dir`
+    contains your copies of the data sets (DAE_DATA_DIR); only runs of SVMs need it, for their
+    support vectors.
 
     Raises:
-        DaeError: there is no such run, it is not finished, or it is damaged.
+        DaeError: the run does not exist, is not finished, or is damaged.
     """
     folder = run_folder(os.fspath(path), _silent)
     return Run(*finished_run(folder), None if data_dir is None else Path(data_dir))
 
 
 class Run:
-    """A finished run, as `load_run` reads it.
+    """A finished run, read by `load_run`.
 
-    `X` is an array (n, inputs) of numbers in the scale that the run was trained on: of the data
-    sets of the benchmark, greys in [0, 1]. Everything is computed in float32, with one thread and
-    by the run's own engine (by torch where this machine has not got that), to the bits of the
+    `X` is an array (n, inputs) of numbers in the scale of the training data: grey values in [0, 1]
+    for the data sets of the benchmark. All methods compute in float32 with one thread and the run's
+    engine (torch if that is not available here); results have the same bits as those of the
     commands.
 
-    Methods raise DataError for an `X` of another shape, or with values that are not finite or out
-    of range, and RunFolderError for what such a run has not got: an SVM has no layers, an
-    autoencoder trained for its filters no classes.
+    Methods raise DataError if `X` has another shape or values that are not finite or out of range.
+    They raise RunFolderError if the run cannot give the result: an SVM has no layers, and an
+    autoencoder trained for its filters has no classes.
     """
 
     def __init__(
@@ -87,16 +87,16 @@ class Run:
                 self._engine.prepare(self._state.best)
 
     def __repr__(self) -> str:
-        """The run's name, and what it is of."""
+        """Show the run's name, model and data set."""
         about = f"{model_name(self._experiment)} on {self._experiment.dataset}"
         return f"<run {self.path.absolute().name}: {about}>"
 
     def encode(self, X: ArrayLike, layer: int | None = None, *, pretrained: bool = False) -> Rows:
-        """Return the codes of a layer, (n, units): 1 is the lowest; the last one unless given.
+        """Return the codes of a layer, (n, units). Layer 1 is the lowest; default: the last.
 
-        They are those of the network as it was fine-tuned, which its predictions are made of, or
-        `pretrained`: as they were learned without labels. A run that is trained for its filters has
-        these alone, one without pretraining has none of them.
+        By default the codes are those of the fine-tuned network, from which it predicts; with
+        `pretrained`, those learned without labels. A run trained for its filters has only
+        pretrained codes; a run without pretraining has none.
         """
         state, last = self._network_state, self._depth if layer is None else layer
         if pretrained or state.best is None:
@@ -107,21 +107,21 @@ class Run:
         return self._computed(self._checked(X), layers)
 
     def reconstruct(self, X: ArrayLike, layer: int = 1) -> Rows:
-        """Return what the codes of a layer are decoded to, (n, inputs), by all layers below it.
+        """Return the reconstructions, (n, inputs), of the codes of a layer.
 
-        Encoders and decoders are those of pretraining, which were trained together; a run keeps
-        both of each layer. Fine-tuning trains encoders alone, so its codes have no decoder. An RBM
-        gives P(v|h) of h = P(h|v).
+        The encoders and decoders are those of pretraining, which trains them together. Fine-tuning
+        trains only encoders, so fine-tuned codes have no decoder. An RBM gives P(v|h) for
+        h = P(h|v).
         """
         return self._computed(self._checked(X), self._pretrained(layer), and_back=True)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the class of each row, (n,): numbers, or the labels of your own data."""
+        """Return the class of each row, (n,): class numbers, or the labels of your own data."""
         values = self._checked(X)
         if self._state and self._state.best is None:
             raise RunFolderError(
-                f"{self.path}: was trained for its filters, without labels; there is nothing to "
-                "predict"
+                f"{self.path}: was trained for its filters, without labels, so it cannot predict "
+                "classes"
             )
         with one_thread():
             if self._state and self._state.best:
@@ -132,11 +132,11 @@ class Run:
         return predicted
 
     def filters(self) -> Rows:
-        """Return what the units of the first layer look for, one each, as `dae filters` draws them.
+        """Return the filters of the first layer, one per unit, as `dae filters` draws them.
 
-        Rows of W after pretraining (of a network without it, after fine-tuning): (units, height,
-        width) of grey images, (units, height, width, 3) of colours, each upright; (units, inputs)
-        where rows are no images.
+        They are the rows of W after pretraining (without pretraining: after fine-tuning). The shape
+        is (units, height, width) for grey images and (units, height, width, 3) for colours, all
+        upright; (units, inputs) if rows are not images.
         """
         state, spec = self._network_state, self._spec
         layer = state.layers[0] if self._is_pretrained or not state.best else state.best.layers[0]
@@ -148,16 +148,16 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """metrics.csv, one row an epoch; a new copy each time."""
+        """A new copy of metrics.csv, with one row per epoch."""
         import pandas as pd
 
         return pd.read_csv(io.StringIO(metrics_csv(self._network_state.history)))
 
     def to_torch(self) -> torch.nn.Sequential:
-        """Return the network in plain torch, parameters copied: x (n, inputs) to what enters the
-        softmax, (n, classes), whose largest is the prediction, up to the rounding of float32.
+        """Return a copy of the network in plain torch.
 
-        Without a fine-tuned network: to the codes, (n, units).
+        It maps x (n, inputs) to the inputs of the softmax, (n, classes); the largest is the
+        prediction, up to rounding in float32. Without fine-tuning, it maps to codes, (n, units).
         """
         state, best = self._network_state, self._network_state.best
         layers = [(layer.weight, layer.hidden_bias) for layer in state.layers]
@@ -168,13 +168,12 @@ class Run:
             modules.append(_linear(best.top.weight, best.top.bias))
         return torch.nn.Sequential(*modules)
 
-    # What the methods share
-
     @property
     def _network_state(self) -> TrainingState:
         if self._state is None:
             raise RunFolderError(
-                f"{self.path}: an SVM has no layers and no epochs; name a network's run"
+                f"{self.path}: is an SVM, which has no layers and no epochs; choose the run of a "
+                "network"
             )
         return self._state
 
@@ -188,7 +187,7 @@ class Run:
 
     @cached_property
     def _columns(self) -> tuple[str, ...]:
-        """The names of the inputs, of a table of the user's own that is here."""
+        """Names of the inputs, if the run was trained on a user's table that is still available."""
         dataset = self._experiment.dataset
         return columns_trained_on(dataset, _silent) if isinstance(dataset, OwnDataset) else ()
 
@@ -212,8 +211,8 @@ class Run:
         layers = self._network_state.layers[: self._checked_layer(layer)]
         if not self._is_pretrained:
             raise RunFolderError(
-                f"{self.path}: was not pretrained, so there are neither pretrained codes nor "
-                "reconstructions; encode gives those of its fine-tuned layers"
+                f"{self.path}: was not pretrained, so it has neither pretrained codes nor "
+                "reconstructions; encode gives the codes of its fine-tuned layers"
             )
         return layers
 
@@ -227,7 +226,7 @@ class Run:
         return out
 
     def _checked(self, X: ArrayLike) -> NDArray[Any]:
-        """`X` as it is, a DataFrame's columns in the order of the run's. Raises DataError."""
+        """Check `X`, and put the columns of a DataFrame into the run's order. Raises DataError."""
         if (names := getattr(X, "columns", None)) is not None and self._columns:
             if missing := [name for name in self._columns if name not in names]:
                 raise DataError(f"X has no column {missing[0]}, which the run was trained on")
@@ -239,22 +238,22 @@ class Run:
             remedy = "; give X.reshape(len(X), -1)" if images else ""
             raise DataError(f"X has shape {values.shape}, expected (n, {inputs}){remedy}")
         if values.dtype.kind not in "fiub":
-            raise DataError(f"X is of type {values.dtype}, expected numbers")
+            raise DataError(f"X has dtype {values.dtype}, expected numbers")
         bounded = is_bounded(self._experiment.dataset)
         low, high = (-BEYOND, 1 + BEYOND) if bounded else (-math.inf, math.inf)
-        least, most = values.min(initial=0), values.max(initial=0)  # NaN if there is one
+        least, most = values.min(initial=0), values.max(initial=0)  # NaN if X contains NaN
         if low <= least and most <= high and np.isfinite([least, most]).all():
             return values
         sound = np.isfinite(values) & (values >= low) & (values <= high)
         row, column = np.argwhere(~sound)[0]
-        what = "a value from 0 to 1, as the run was trained on" if bounded else "a number"
+        what = "a value from 0 to 1 as in the run's training data" if bounded else "a number"
         raise DataError(f"X[{row}, {column}] is {values[row, column]}, expected {what}")
 
 
 def denoised(run: Run, clean: Rows, layer: int) -> tuple[Rows, Rows]:
-    """Corrupt rows (n, inputs) as those of the first layer were, and reconstruct them from there.
+    """Corrupt rows (n, inputs) as in pretraining of the first layer, and reconstruct them.
 
-    The noise is that of the epoch after the last one of pretraining: always the same.
+    The noise is that of the epoch after the last one of pretraining, so it is always the same.
     """
     experiment, layers = as_pretrained(run._experiment), run._pretrained(layer)
     corruption = corruption_of(experiment.corruption.kind, experiment.corruption.model_dump())
@@ -265,7 +264,7 @@ def denoised(run: Run, clean: Rows, layer: int) -> tuple[Rows, Rows]:
 
 
 def is_bounded(dataset: str) -> bool:
-    """Whether every value that was trained on had to lie in [0, 1]."""
+    """Whether all values of the training data had to be in [0, 1]."""
     if isinstance(dataset, OwnDataset) and dataset.facts:
         return dataset.facts.bounded and dataset.facts.declaration.scale != "none"
     return dataset != PHOTOGRAPHS

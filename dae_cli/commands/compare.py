@@ -52,6 +52,7 @@ def compare(
     Student's t interval of the mean difference; with one seed that of McNemar's test. Cells of two
     or more folders are paired by name.
     """
+    from dae_cli.study.tables.paired import METHOD
     from dae_cli.study.tables.paired import compare as compared
 
     contenders, by_cell = _contenders(sources)
@@ -71,7 +72,7 @@ def compare(
     for note in notes:
         typer.echo(note, err=True)
     if form == "table":
-        typer.echo("\n\n".join(map(_paragraph, comparisons)))
+        typer.echo("\n\n".join([*map(_paragraph, comparisons), METHOD]))
     elif form == "json":
         facts = [_fields(one) | {"seeds": list(map(asdict, one.seeds))} for one in comparisons]
         typer.echo(as_json(facts))

@@ -1,7 +1,7 @@
-"""The files of a first study on data of the user's own: its declaration, what is shared, its cells.
+"""The files that `dae new` writes: the declaration of the data, study.yaml and the cells.
 
-Sizes go by the number of rows, from three layers of 1000 units and 50 epochs of 10 000 rows, which
-the studies of the paper's data have here.
+The number of rows determines layer sizes and epochs. They are scaled from the studies on the
+paper's data: three layers of 1000 units and 50 epochs of 10 000 rows.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from dae_cli.data.own.declaration import Declaration
 from dae_cli.errors import some
 
 _LEVELS = (25, 50)
-"""Percent of the inputs that are destroyed, beside none."""
+"""Destruction of the denoising cells, in percent of the inputs."""
 _PRESENTED = 500_000
-"""Rows that are presented to each layer: 50 epochs of 10 000."""
+"""Number of rows presented to each layer: 50 epochs of 10 000."""
 _MANY_ROWS = 5000
-"""Training rows from which on there are three layers."""
+"""Number of training rows from which three layers are used instead of two."""
 _SLOW_SVM = 20_000
-"""Training rows from which on an SVM takes longest of all."""
+"""Number of training rows from which the SVM takes longer than the networks."""
 
 
 @dataclass(frozen=True)
 class NewStudy:
-    """A study to be written: `command` is its path in the comments, `spec` what its data are."""
+    """A study to write: `command` is its path as comments show it, `spec` describes its data."""
 
     command: str
     declaration: Declaration
@@ -37,7 +37,7 @@ class NewStudy:
     spec: DatasetSpec
 
     def files(self) -> dict[str, str]:
-        """The text of each file by its name, study.yaml last."""
+        """Return the text of each file by name, study.yaml last."""
         data = {f"{self.spec.name}{DATA_SUFFIX}": self._declared()}
         cells = {f"{name}.yaml": self._cell(name, *cell) for name, cell in self._cells.items()}
         shared = self._shared() if self.spec.n_classes else self._shared_of_filters()
@@ -45,24 +45,26 @@ class NewStudy:
 
     @property
     def _cells(self) -> dict[str, tuple[str, str]]:
-        """By name: what a cell is, and its settings."""
-        # Of very few inputs, none would be destroyed.
+        """Description and settings of each cell, by name."""
+        # With very few inputs, a level may round to no destroyed input at all.
         levels = [level for level in _LEVELS if round(level / 100 * self.spec.n_pixels)]
         kind = ("saa", "sda") if self.spec.n_classes else ("ae", "dae")
-        what = "stacked autoencoders" if self.spec.n_classes else "an autoencoder"
-        cells = {kind[0]: (f"{kind[0].upper()}: {what}, no corruption", _destroyed(0))}
+        stacked = "stacked " if self.spec.n_classes else ""
+        about = f"{kind[0].upper()}: {stacked}autoencoder without corruption"
+        cells = {kind[0]: (about, _destroyed(0))}
         for level in levels:
-            about = f"{what}, {level} % of the inputs destroyed in pretraining"
-            cells[f"{kind[1]}-{level}"] = (f"Denoising: {about}", _destroyed(level))
+            about = f"{stacked}denoising autoencoder; pretraining sets {level} % of the inputs to 0"
+            name = "SdA" if self.spec.n_classes else "DAE"
+            cells[f"{kind[1]}-{level}"] = (f"{name}: {about}", _destroyed(level))
         if self.spec.n_classes:
             cells["nnet"] = (
-                "The same network without pretraining, from random weights",
+                "NNet: the same network without pretraining, started from random weights",
                 "pretrain: {epochs: 0}",
             )
             slow = self.spec.n_train >= _SLOW_SVM
             cells["svm-rbf"] = (
-                "An SVM with a Gaussian kernel; C and gamma are selected on validation rows"
-                + (f". Of {self.spec.n_train} rows it may take hours" if slow else ""),
+                "SVM with a Gaussian (RBF) kernel; C and gamma are selected on the validation rows"
+                + (f". With {self.spec.n_train} training rows this may take hours" if slow else ""),
                 "svm: {kernel: rbf}",
             )
         return cells
@@ -71,14 +73,16 @@ class NewStudy:
         return f"{_comment(what)}#   dae replicate {self.command} --only {name}\n{settings}\n"
 
     def _declared(self) -> str:
-        """The declaration, each key with its reason, and the keys that it leaves out."""
+        """The declaration, with a reason for each key that was inferred."""
         spec, declared = self.spec, self.declaration
         head = _comment(
-            "Data of your own: which file, which column holds the labels, how values are scaled "
-            f"and rows are split. {contents(spec)}. All keys: docs/your-data.md"
+            "Your data: where they are, what the labels are, and how values are scaled and rows "
+            "are split."
         )
+        found = _comment(f"Found: {contents(spec)}.")
         lines = [
-            f"{head}#   dae data list {self.command}{spec.name}{DATA_SUFFIX}",
+            f"{head}{found}# All keys: docs/your-data.md",
+            f"#   dae data list {self.command}{spec.name}{DATA_SUFFIX}",
             f"file: {quoted(declared.file)}",
         ]
         if declared.label:
@@ -90,12 +94,16 @@ class NewStudy:
                 text = quoted if key == "ignore" else str
                 lines.append(f"{key}: {one_line(value, text)}{reason}")
         if declared.resize:
-            lines.append("resize: true # images of other sizes are brought to this one")
+            lines.append("resize: true # resizes images of other sizes to `image`")
         if not declared.scale:
-            lines.append("# scale: minmax # not needed: all values have their place in [0, 1]")
+            reason = "all values are in [0, 1]"
+            if spec.levels == 255:
+                reason = "in image files, 0 becomes 0 and 255 becomes 1"
+            lines.append(f"# No `scale` is needed: {reason}.")
         if split := declared.split.model_dump(exclude_none=True, exclude={"seed"}):
+            lines.append("# Fractions are drawn at random from each class, with `seed`.")
             lines.append(
-                "# A fraction of the rows of each class, drawn by the seed, or a file of rows."
+                "# Instead of a fraction, give the path of a file or folder with the rows."
             )
             lines.append(f"split: {one_line({**split, 'seed': declared.split.seed}, quoted)}")
         return "\n".join(lines) + "\n"
@@ -108,20 +116,20 @@ class NewStudy:
         longest = _within(2 * _PRESENTED / self.spec.n_train, 50, 500)
         trained = [name for name in self._cells if name.startswith(("saa", "sda"))]
         return f"""\
-# Stacked denoising autoencoders on data of your own, beside an SVM and a network without
-# pretraining.
-#   dae replicate {self.command}
-#   dae replicate {self.command} --seeds 5    adds seeds; what is done is not run again
-#   dae search {self.command}                 selects settings on validation rows
+# Stacked denoising autoencoders on your own data, compared with an SVM and with a network without
+# pretraining. Each cell is a file of this folder; it adds its settings to the shared ones below.
+#   dae replicate {self.command}              trains all cells and writes a report
+#   dae replicate {self.command} --seeds 5    runs more seeds; finished runs are not repeated
+#   dae search {self.command}                 selects hyperparameters on the validation rows
 title: {quoted(f"{self.spec.name}: stacked denoising autoencoders")}
 shared:
   dataset: {self.spec.name}{DATA_SUFFIX}
 {self._sizes(f"{depth} layers of {self._units} units")}\
   model: {model}
   pretrain: {{learning_rate: 0.1, epochs: {epochs}{batch}}}
-  # Ends once {longest // 5} epochs have not made the validation error smaller.
+  # Early stopping: training ends after {longest // 5} epochs without a lower validation error.
   finetune: {{learning_rate: 0.1, max_epochs: {longest}, patience: {longest // 5}{batch}}}
-# What `dae search` selects, with as many trials of every network.
+# `dae search` tries 8 settings of each cell from these ranges (log: on a logarithmic scale).
 search:
   - cells: {one_line(trained)}
     trials: 8
@@ -137,8 +145,8 @@ search:
     def _shared_of_filters(self) -> str:
         epochs = _within(_PRESENTED / self.spec.n_train, 10, 300)
         text = f"""\
-# Autoencoders on data of your own, which has no labels: their filters, with and without corruption.
-#   dae replicate {self.command}
+# Autoencoders on your own data without labels: compares filters with and without corruption.
+#   dae replicate {self.command}    trains all cells and writes a report
 title: {quoted(f"{self.spec.name}: filters of denoising autoencoders")}
 shared:
   dataset: {self.spec.name}{DATA_SUFFIX}
@@ -150,43 +158,45 @@ shared:
             text += f"""\
 figures:
   - name: by-destruction
-    title: "Filters by destruction, the same units"
+    title: "Filters of the same units, by destruction"
     cells: {one_line(list(self._cells))}
 """
         return text
 
     def _sizes(self, layers: str) -> str:
-        """The comment over the sizes: where they come from."""
+        """The comment that explains layer sizes and epochs."""
         rows = self.spec.n_train
-        why = "and about the steps that 50 epochs of 10 000 rows have."
+        text = f"Chosen for {rows} training rows: {layers}. The studies that replicate the paper "
+        text += "have 10,000 rows, 3 layers of 1000 units and 50 epochs."
         if rows < 10_000:
-            why = "fewer than the 3 layers of 1000 units that 10 000 rows have in the paper's "
-            why += "studies here, and more epochs, so that there are enough steps."
-        better = " `dae search` finds better ones." if self.spec.n_classes else ""
-        return _comment(f"{rows} training rows: {layers}, {why}{better}", "  ")
+            text += " With fewer rows an epoch has fewer updates, so there are more epochs here."
+        if rows > 10_000:
+            text += " With more rows an epoch has more updates, so there are fewer epochs here."
+        return _comment(text, "  ")
 
     @property
     def _units(self) -> int:
-        """About four times the inputs, and fewer than there are rows: from 20 to 1000."""
+        """Units per layer, 20 to 1000: at most four per input and one per four training rows."""
         most = min(4 * self.spec.n_pixels, self.spec.n_train // 4, 1000)
         return max(round(most / 50) * 50, 20)
 
     @property
     def _batch(self) -> str:
-        """A setting for so few rows that the usual minibatch is larger."""
+        """A `batch_size` if there are fewer training rows than a default minibatch has."""
         return f", batch_size: {self.spec.n_train}" if self.spec.n_train < 20 else ""
 
 
 def name_of_data(stem: str) -> str:
-    """A name for the data of a file: letters, digits, - and _, and that of no other data set."""
+    """Name the data after a file: letters, digits, - and _; not the name of another data set."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_") or "data"
     return f"my-{name}" if name in (*DATASETS, PHOTOGRAPHS) else name
 
 
 def contents(spec: DatasetSpec) -> str:
-    """What the data are, in words."""
-    parts = [spec.n_train, spec.n_valid, spec.n_test] if spec.n_classes else [spec.n_train]
-    rows = " + ".join(map(str, parts))
+    """Describe the data: rows of each split, shape and classes."""
+    rows = f"{spec.n_train} training"
+    if spec.n_classes:
+        rows += f", {spec.n_valid} validation and {spec.n_test} test"
     values = "x".join(map(str, (*spec.image, *([3] if spec.channels > 1 else []))))
     shape = f"images of {values}" if spec.is_image else f"rows of {spec.n_pixels} values"
     return f"{rows} {shape}, {_some_classes(spec)}"

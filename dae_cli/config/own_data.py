@@ -1,10 +1,10 @@
-"""A user's own data set in a `dataset` key: the path of its declaration, or what was found there.
+"""A user's own data set in a `dataset` key: the path of its declaration, or its facts.
 
     dataset: digits.yaml
 
-In the files of a user it is a path, relative to the file; in what dae writes, a mapping with the
-facts. Reading a file makes either a name that brings them along; the files that a declaration
-names are looked at when a cell is merged, and then only if they have changed.
+In files that a user writes, the key is a path relative to the file; in files that dae writes, a
+mapping with the facts. Both become an `OwnDataset` when the file is read. The data files that a
+declaration names are read when a cell is merged, and only if they have changed.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from dae_cli.errors import DataError
 
 _DATASET = ("dataset",)
 _LOG = logging.getLogger(__name__)
-"""Settings are read before a command has anybody to tell that a large file is read."""
+"""Settings are read before a command can show notes, so the note on a large file is logged."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 SUFFIXES = (".yaml", ".yml")
 
 
 def declared(path: Path) -> OwnDataset:
-    """The data set that a file declares. Raises ConfigError."""
+    """Return the data set that a file declares. Raises ConfigError."""
     found = _found(_shortest(path))
     if isinstance(found, OwnDataset):
         return found
@@ -47,9 +47,9 @@ def declared(path: Path) -> OwnDataset:
 def with_names(
     document: Document, folder: Path, at: KeyPath = _DATASET
 ) -> tuple[Document, list[Problem]]:
-    """The document with the name of a user's own data set where a path or facts are written.
+    """Replace a path or facts in a `dataset` key by an `OwnDataset`.
 
-    `folder`: where paths begin; `at`: the place of the key.
+    `folder`: what paths are relative to; `at`: the place of the key.
     """
     value = document.get(at)
     if isinstance(value, str) and value.endswith(SUFFIXES):
@@ -58,14 +58,14 @@ def with_names(
         return document, []
     if errors := errors_of(OwnFacts, value):
         key = path_label(errors[0]["loc"])
-        text = f"not what dae writes of own data ({key}: {errors[0]['msg'].lower()})"
+        text = f"not a description of own data as dae writes it ({key}: {errors[0]['msg'].lower()})"
         return document, [document.problem(at, text)]
     facts = OwnFacts.model_validate(value)
     return _replaced(document, at, OwnDataset(Path(facts.declared), facts)), []
 
 
 def with_facts(document: Document) -> tuple[Document, list[Problem]]:
-    """The document with what the files of a user's own data set turn out to hold."""
+    """Read the files of a user's own data set and add the facts to the document."""
     name = document.get(_DATASET)
     if not isinstance(name, OwnDataset) or name.facts:
         return document, []
@@ -76,17 +76,17 @@ def with_facts(document: Document) -> tuple[Document, list[Problem]]:
 
 
 def _found(path: Path) -> OwnDataset | list[Problem | str]:
-    """The set that a file declares, or what is wrong with that or with the files of its data."""
+    """Return the data set that a file declares, or the problems of the file or its data."""
     name, known = str(OwnDataset(path)), (*DATASETS, PHOTOGRAPHS)
     if name in known or not _NAME.fullmatch(name):
-        why = "is another data set's" if name in known else "is not of letters, digits, - and _"
-        return [f"the data are named after the file that declares them: {name!r} {why}; rename it"]
+        why = "names another data set" if name in known else "has more than letters, digits, -, _"
+        return [f"a data set is named after its declaration: {name!r} {why}; rename the file"]
     document, problems = read_file(path, label(path), what="a mapping, such as `file: digits.npz`")
     if document is not None:
         problems += problems_with(Declaration, document, label(path))
     if document is None or problems:
         return list(problems)
-    # numpy and pandas, where own data are declared alone
+    # Loads numpy and pandas, which only experiments on own data need here.
     from dae_cli.data.own.content import read_own
 
     try:
@@ -98,13 +98,13 @@ def _found(path: Path) -> OwnDataset | list[Problem | str]:
 
 
 def _shortest(path: Path) -> Path:
-    """The path from the current folder where it lies below it, so that results can move with it."""
+    """Make a path below the current folder relative, so that results can move together with it."""
     whole, here = path.resolve(), Path.cwd().resolve()
     return whole.relative_to(here) if whole.is_relative_to(here) else whole
 
 
 def _replaced(document: Document, at: KeyPath, value: object) -> Document:
-    """The document with another value at a path, at the place of the one that is written there."""
+    """Replace the value at a path; messages still name the place of the old one."""
 
     def inside(there: Any, path: KeyPath) -> Any:
         return {**there, path[0]: inside(there[path[0]], path[1:])} if path else value

@@ -1,1 +1,1 @@
-"""The datasets: table, readers, sources, recipes, cache, splits and provenance."""
+"""Data sets: their table, sources, readers, recipes, cache, splits and provenance."""

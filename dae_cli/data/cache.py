@@ -1,9 +1,9 @@
-"""The cache: canonical arrays in .npz files, written whole or not at all.
+"""The cache of data sets: canonical arrays in .npz files.
 
-An entry holds X, Y, Xtest, Ytest and what is known of it; it is named after its content,
+An entry contains X, Y, Xtest, Ytest and their provenance. It is named after its content,
 ``convex-original-<digest>.npz`` or ``convex-regenerated-<recipe>.npz``. Small ``.json`` files
-remember which entry a user's file became, so that a large text is parsed once.
-Every file gets its name by ``os.replace``, and one process at a time prepares a set.
+record which entry was made from a user's files, so large text files are parsed only once.
+Files are written atomically (``os.replace``), and a lock lets only one process prepare a data set.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ from dae_cli.errors import DataError, OutputError
 from dae_cli.files import HeldError, cache_folder, file_lock, is_stale, owner, sweep, whole_file
 
 Note = Callable[[str], None]
-"""Receives a line whenever something slow begins or a source fails: lower layers never print."""
+"""Callback for progress and warnings, one line per call. This package never prints."""
 
 PROVENANCE = "dae"
-"""Name of the array that holds what is known of an entry, as JSON; it marks a file as an entry."""
+"""Name of the array that contains the provenance of an entry, as JSON."""
 _DAMAGE = (*DAMAGE, *DAMAGED_HEADER, OSError)
-"""What reading an altered entry raises: of the zip, of the headers in it, of the JSON."""
+"""Exceptions that reading a damaged entry can raise (zip, array headers, JSON)."""
 _ABOUT_BYTES = 100_000
-"""More than what is known of any entry, or the header of any array in it, has."""
+"""Upper bound on the size of the provenance, and of the header of an array."""
 _DOWNLOAD = ".download-"
 
 
 def entry_path(name: str, origin: Origin, tail: str) -> Path:
-    """Where content of a set lies; the tail tells contents of one origin apart."""
+    """Path of an entry; `tail` distinguishes entries of the same origin."""
     return cache_folder() / f"{name}-{origin}-{tail}.npz"
 
 
 def entries(spec: DatasetSpec) -> Iterator[tuple[Origin, Path]]:
-    """Every entry of a set in the cache, originals first."""
+    """Yield all cache entries of a data set, originals first."""
     origins: tuple[Origin, ...] = ("original", "regenerated")
     for origin in origins:
         pattern = entry_path(spec.name, origin, "*").name
@@ -64,7 +64,7 @@ def entries(spec: DatasetSpec) -> Iterator[tuple[Origin, Path]]:
 
 
 def save_entry(prepared: Prepared, content: Content) -> None:
-    """Write an entry under a temporary name, then rename it."""
+    """Write an entry atomically."""
     about = asdict(prepared)
     del about["path"]
     if isinstance(prepared.name, OwnDataset) and prepared.name.facts:
@@ -83,14 +83,14 @@ def save_entry(prepared: Prepared, content: Content) -> None:
 
 
 def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Prepared]:
-    """Read an entry; DataError when it is damaged. zip's CRC-32 covers every byte read."""
+    """Read an entry; DataError if it is damaged (zip checks the CRC-32 of every byte read)."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             _require_sizes(arrays, max(spec.n_train_file, spec.n_test) * spec.n_pixels * 4)
             prepared = _provenance(arrays, path)
             content = Content(*(_array(arrays, key) for key in ("X", "Y", "Xtest", "Ytest")))
     except _DAMAGE as error:
-        # numpy words a broken header as pickled data, and advises to trust it.
+        # For a broken header, numpy reports pickled data and advises to allow it.
         why = error if isinstance(error, OSError | zipfile.BadZipFile) else "not arrays of numbers"
         raise DataError(f"{path}: damaged cache entry ({why}); delete it and try again") from error
     check_shape(spec, content, str(path))
@@ -98,51 +98,51 @@ def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Prepared]:
 
 
 def checked_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Prepared]:
-    """Read an entry and compare its content with its digest; DataError when it is damaged."""
+    """Read an entry and verify its digest; DataError if it is damaged."""
     content, prepared = read_entry(path, spec)
     if (found := content_digest(spec, content)) != prepared.sha256:
         raise DataError(
-            f"{path}: damaged: its content has SHA-256 {found[:12]}…, expected "
-            f"{prepared.sha256[:12]}…; delete it"
+            f"{path}: damaged cache entry (SHA-256 {found[:12]}…, expected "
+            f"{prepared.sha256[:12]}…); delete it"
         )
     return content, prepared
 
 
 def sound_entry(path: Path, spec: DatasetSpec, note: Note | None = None) -> Prepared | None:
-    """What an entry of the set holds; None if there is none or it is damaged, which is noted."""
+    """Provenance of an intact entry; None if it is missing or damaged (then `note` is called)."""
     if not path.is_file():
         return None
     try:
         _, prepared = checked_entry(path, spec)
     except DataError as error:
         if note:
-            note(f"{error}; passed over")
+            note(f"ignoring {error}")
         return None
     return prepared if prepared.name == spec.name else None
 
 
 def load(prepared: Prepared) -> Dataset:
-    """Read the splits of a prepared set; fast, for worker processes.
+    """Read the splits of a prepared data set; fast enough for every worker process.
 
-    Raises DataError when the entry is damaged or holds other content than was prepared.
+    Raises DataError if the entry is damaged or its content has changed since it was prepared.
     """
     content = load_content(prepared)
     return as_dataset(spec_of(prepared.name), content, prepared.origin, prepared.sha256)
 
 
 def load_content(prepared: Prepared) -> Content:
-    """Read both files of a prepared set; raises as `load` does."""
+    """Read training and test file of a prepared data set; raises as `load` does."""
     content, found = read_entry(prepared.path, spec_of(prepared.name))
     if (found.sha256, found.origin) != (prepared.sha256, prepared.origin):
         raise DataError(
-            f"{prepared.path}: holds other content than was prepared "
-            f"({found.sha256[:12]}, expected {prepared.sha256[:12]}); start again"
+            f"{prepared.path}: changed since the command started (SHA-256 "
+            f"{found.sha256[:12]}…, expected {prepared.sha256[:12]}…); run the command again"
         )
     return content
 
 
 def recorded(path: Path) -> Prepared | None:
-    """What an entry says of itself, read in no time and not checked; None if it is damaged."""
+    """Provenance of an entry, read quickly and not verified; None if it is damaged."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             _require_sizes(arrays)
@@ -165,25 +165,25 @@ def _provenance(arrays: Any, path: Path) -> Prepared:
 
 def _array(arrays: Any, key: str) -> NDArray[Any]:
     array = arrays[key]
-    if not isinstance(array, np.ndarray):  # a member of another format comes as its bytes
+    if not isinstance(array, np.ndarray):  # numpy returns members of other formats as bytes
         raise ValueError("not an array")
     return array
 
 
 def _require_sizes(arrays: Any, most_of_array: int | None = None) -> None:
-    """Raise ValueError for members that unpack to more than can be wanted; None: not unpacked."""
+    """Raise ValueError if a member is larger than expected; None: check the provenance only."""
     for member in arrays.zip.infolist():
         most = 0 if member.filename == f"{PROVENANCE}.npy" else most_of_array
         if most is not None and member.file_size > most + _ABOUT_BYTES:
-            raise ValueError("larger than any entry of the set")
+            raise ValueError("larger than any entry of the data set")
 
 
 def read_pointer(path: Path) -> tuple[str, str] | None:
-    """The entry that a user's file became, and how it was judged; None if it was never read."""
+    """Entry made from a user's files, and their judgement; None if they were never read."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         entry, judgement = record["entry"], record["judgement"]
-        # A name only: an altered pointer must not lead out of the cache.
+        # Accept a bare name only: a tampered pointer must not lead out of the cache.
         if Path(entry).name == entry and entry.endswith(".npz") and isinstance(judgement, str):
             return entry, judgement
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -192,7 +192,7 @@ def read_pointer(path: Path) -> tuple[str, str] | None:
 
 
 def save_pointer(path: Path, entry: str, judgement: str) -> None:
-    """Remember what a user's file became."""
+    """Record which entry was made from a user's files."""
     with _whole(path) as stream:
         stream.write(json.dumps({"entry": entry, "judgement": judgement}).encode())
 
@@ -209,9 +209,9 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def exclusive(name: str, note: Note) -> Iterator[None]:
-    """Hold the lock of a set, ``.NAME.lock`` in the cache; wait, with a note, if another holds it.
+    """Hold the lock of a data set, ``.NAME.lock`` in the cache; wait if another process has it.
 
-    Not to be nested for the same name. Raises DataError where the cache cannot be written.
+    Not reentrant. Raises DataError if the cache cannot be written.
     """
     path = cache_folder() / f".{name}.lock"
     with ExitStack() as held:
@@ -220,8 +220,8 @@ def exclusive(name: str, note: Note) -> Iterator[None]:
             try:
                 held.enter_context(file_lock(path))
             except HeldError:
-                note(f"waiting for another dae process that prepares {name}")
-                held.enter_context(file_lock(path, wait=-1))  # for as long as it takes
+                note(f"waiting for another dae process that is preparing {name}")
+                held.enter_context(file_lock(path, wait=-1))  # no time limit
         except (OSError, OutputError) as error:
             raise unwritable_cache(path.parent, error) from error
         yield
@@ -229,7 +229,7 @@ def exclusive(name: str, note: Note) -> Iterator[None]:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder inside the cache, gone on exit; DataError where the cache cannot be written."""
+    """A temporary folder in the cache; DataError if the cache cannot be written."""
     try:
         folder = _open_cache()
         temporary = tempfile.TemporaryDirectory(
@@ -242,7 +242,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _open_cache() -> Path:
-    """Make the cache, and sweep what killed processes left in it."""
+    """Create the cache if needed and remove what killed processes left in it."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f"{_DOWNLOAD}*"):
@@ -253,7 +253,7 @@ def _open_cache() -> Path:
 
 
 def unwritable_cache(path: Path, error: Exception) -> DataError:
-    """The error that something in the cache cannot be written, with the remedy."""
+    """Error for a path in the cache that cannot be written, with the remedy."""
     error = error.__cause__ if isinstance(error.__cause__, OSError) else error
     return DataError(
         f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); "
@@ -262,7 +262,7 @@ def unwritable_cache(path: Path, error: Exception) -> DataError:
 
 
 def file_digest(path: Path, algorithm: str) -> str:
-    """Digest of a file; DataError when it cannot be read."""
+    """Digest of a file, in hexadecimal; DataError if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, algorithm).hexdigest()

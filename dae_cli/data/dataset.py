@@ -1,8 +1,9 @@
-"""The arrays of a set: its canonical content, and what training sees of it.
+"""Arrays of a data set: the canonical content and the splits that training uses.
 
-Content is four arrays, the same whatever file they came from. Pixels are uint8 where every genuine
-pixel is k/levels (``datasets.py``), else float32. Its digest is a SHA-256 over a header (name,
-type, scale, shapes) and the bytes of the arrays. The splits are those of the papers.
+The content is four arrays that do not depend on the file format they were read from. Pixels are
+uint8 if every original pixel is k/levels (``datasets.py``), otherwise float32. The digest is a
+SHA-256 of a header (name, type, scale, shapes) and the bytes of the arrays. The splits are those
+of the papers.
 """
 
 from __future__ import annotations
@@ -22,45 +23,45 @@ from dae_cli.errors import DataError
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Origin = Literal["original", "regenerated", "own"]
-"""own: the user's data or photographs, which are of no published set."""
+"""own: the user's own data or photographs, not a published data set."""
 Trust = Literal["verified", "plausible", "unverified", ""]
-"""How far original content is proven (``trust.py``); empty where there is nothing to prove."""
+"""Evidence that content is the original (``trust.py``); empty if it does not claim to be."""
 Rows = slice | NDArray[np.integer[Any]] | NDArray[np.bool_]
 ROUNDING = 1e-3
-"""Largest distance of levels * pixel from a whole number: float32 and six decimals
-stay below 2e-4; a level of another scale does not, as 1/256 is .004 from 1/255."""
+"""Tolerance for levels * pixel to be an integer. Rounding to float32 or six decimals stays
+below 2e-4; a pixel of another scale is farther off (1/256 instead of 1/255: .004)."""
 BEYOND = 2e-6
-"""How far rounding, of float32 or to six decimals, may carry a grey value out of [0, 1]."""
+"""Tolerance for grey values outside [0, 1], due to rounding to float32 or six decimals."""
 
 
 def standing(origin: str, trust: str) -> str:
-    """The origin of data, and how far it is to be trusted: "regenerated", "original, verified"."""
+    """Origin and trust as one text: "regenerated" or "original, verified"."""
     return f"{origin}, {trust}" if trust else origin
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A set that lies whole and checked in the cache; small enough to send to a worker."""
+    """A data set that is ready in the cache; small enough to send to a worker."""
 
     name: str
     path: Path
     origin: Origin
     sha256: str
     source: str
-    """A sentence for the reader of a report: where the content came from."""
+    """Where the content came from, for readers of reports."""
     trust: Trust
 
     @property
     def standing(self) -> str:
-        """Origin and trust, in words."""
+        """Origin and trust as one text."""
         return standing(self.origin, self.trust)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one split; the grey value in [0, 1] is ``pixels * scale``."""
+    """Rows of one split; grey values in [0, 1] are ``pixels * scale``."""
 
-    pixels: Pixels  # (n, pixels of an image) uint8 where that is lossless, else float32
+    pixels: Pixels  # (n, pixels of an image) uint8 if that is lossless, otherwise float32
     labels: NDArray[np.uint8]  # (n,)
     scale: float
 
@@ -68,7 +69,7 @@ class Split:
         return len(self.labels)
 
     def as_float(self, rows: Rows | None = None) -> NDArray[np.float32]:
-        """Grey values in [0, 1] of the chosen rows (default: all), a new array (rows, pixels)."""
+        """Return grey values in [0, 1] of `rows` (default: all) as a new array (rows, pixels)."""
         chosen = self.pixels if rows is None else self.pixels[rows]
         if chosen.dtype == np.uint8:
             greys = (np.arange(256) * self.scale).astype(np.float32)
@@ -78,23 +79,23 @@ class Split:
     def take(self, n: int) -> Split:
         """Return ``n`` rows evenly spread over the split, in order.
 
-        A prefix would not do: the test file of convex is sorted by class.
-        Raises DataError when there are not so many rows.
+        The first ``n`` rows would be biased: the test file of convex is sorted by class.
+        Raises DataError if the split has fewer rows.
         """
         if not 0 < n <= len(self):
-            raise DataError(f"a subset of {n} rows was asked for; the split has 1 to {len(self)}")
+            raise DataError(f"cannot take a subset of {n} rows; expected 1 to {len(self)}")
         rows = np.arange(n) * len(self) // n
         return Split(self.pixels[rows], self.labels[rows], self.scale)
 
 
 class Greys:
-    """Gathers the grey values of minibatches, in memory that is used again.
+    """Gathers the grey values of minibatches in reused buffers.
 
-    No float copy of all rows is made, and a call allocates nothing.
+    It makes no float copy of all rows, and a call allocates no memory.
     """
 
     def __init__(self, split: Split, max_rows: int) -> None:
-        """Prepare for `max_rows` rows of `split` at a time, or all if it has fewer."""
+        """Allocate buffers for up to `max_rows` rows of `split`."""
         shape = (min(max_rows, len(split)), split.pixels.shape[1])
         self._split = split
         self._divisor = _divisor(split)
@@ -102,16 +103,15 @@ class Greys:
         self._greys = np.empty(shape, np.float32)
 
     def into(self, rows: NDArray[np.integer[Any]], out: NDArray[np.float32]) -> None:
-        """Write the grey values of the chosen rows, (m,), into `out`, (m, pixels of an image).
+        """Write the grey values of `rows`, (m,), into `out`, (m, pixels of an image).
 
-        The numbers are those of ``split.as_float(rows)``, bit for bit; the rows of `out` may lie
-        at any distance from each other.
+        The values equal ``split.as_float(rows)`` bit for bit. `out` may have any row stride.
         """
         if self._divisor is None:
             np.copyto(out, self._split.as_float(rows))
             return
-        # Each step here is one that NumPy does without a copy of its own: indices are clipped,
-        # which they never need, and arithmetic is done where the memory is in one piece.
+        # NumPy makes no temporary copy in any of these steps: mode="clip" avoids a buffer (no
+        # index is out of range), and the arithmetic uses contiguous memory.
         pixels, greys = self._pixels[: len(rows)], self._greys[: len(rows)]
         self._split.pixels.take(rows, axis=0, out=pixels, mode="clip")
         np.copyto(greys, pixels)
@@ -120,9 +120,9 @@ class Greys:
 
 
 def _divisor(split: Split) -> np.float32 | None:
-    """Return what pixels can be divided by, to the very bits of `as_float`; None: nothing.
+    """Return the number to divide pixels by to get `as_float` bit for bit; None if none exists.
 
-    For a scale such as 1/255 that is 255, and dividing is quicker than a table of 256 values.
+    For the scale 1/255 it is 255. Dividing is faster than looking up a table of 256 values.
     """
     divisor = np.float32(round(1 / split.scale))
     if split.pixels.dtype != np.uint8:
@@ -134,7 +134,7 @@ def _divisor(split: Split) -> np.float32 | None:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A set with its origin and the SHA-256 of its content."""
+    """A data set with its splits, origin and the SHA-256 of its content."""
 
     name: str
     n_classes: int
@@ -146,13 +146,13 @@ class Dataset:
 
     @property
     def splits(self) -> dict[str, Split]:
-        """Each split by its name."""
+        """Splits by name."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """Training file (training and validation rows together) and test file of a set."""
+    """Training file (training and validation rows) and test file of a data set."""
 
     pixels: Pixels  # (n_train + n_valid, pixels of an image)
     labels: NDArray[np.uint8]  # (n_train + n_valid,)
@@ -161,7 +161,7 @@ class Content:
 
     @property
     def parts(self) -> dict[str, tuple[Pixels, NDArray[np.uint8]]]:
-        """Pixels and labels of both files."""
+        """Pixels and labels of each file, by name."""
         return {
             "training": (self.pixels, self.labels),
             "test": (self.test_pixels, self.test_labels),
@@ -169,19 +169,19 @@ class Content:
 
     @cached_property
     def n_common_rows(self) -> int:
-        """How many test rows have an image that is also one of the training or validation rows."""
+        """Number of test rows whose image also occurs in the training file."""
         training = {row.tobytes() for row in self.pixels}
         return sum(row.tobytes() in training for row in self.test_pixels)
 
     @property
     def common_rows(self) -> str:
-        """The same in words; empty where there is none."""
+        """`n_common_rows` as a clause; empty if it is 0."""
         n, n_test = self.n_common_rows, len(self.test_labels)
         return f"{n} of its {n_test} test rows are also training rows" if n else ""
 
     @classmethod
     def from_rows(cls, spec: DatasetSpec, pixels: Pixels, labels: NDArray[np.uint8]) -> Content:
-        """The first rows as the training file of a set, the others as its test file."""
+        """Split rows: the first are the training file of the data set, the others its test file."""
         n = spec.n_train_file
         return cls(pixels[:n], labels[:n], pixels[n:], labels[n:])
 
@@ -207,12 +207,12 @@ def content_digest(spec: DatasetSpec, content: Content) -> str:
 
 
 def label_type(n_classes: int) -> type[np.uint8 | np.uint16]:
-    """The type of labels of so many classes."""
+    """Return the integer type for labels of `n_classes` classes."""
     return np.uint8 if n_classes <= 256 else np.uint16
 
 
 def check_shape(spec: DatasetSpec, content: Content, where: str) -> None:
-    """Raise DataError, with the file or recipe, unless sizes and types are those of the set."""
+    """Raise DataError, naming `where`, unless shapes and types are those of the data set."""
     dtypes = np.dtype(np.float32 if spec.levels is None else np.uint8), label_type(spec.n_classes)
     for (part, rows), n in zip(
         content.parts.items(), (spec.n_train_file, spec.n_test), strict=True
@@ -226,7 +226,7 @@ def check_shape(spec: DatasetSpec, content: Content, where: str) -> None:
 
 
 def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str) -> Dataset:
-    """Split the content: the last ``n_valid`` rows of the training file are for validation."""
+    """Split the content; the last ``n_valid`` rows of the training file are the validation set."""
     n = spec.n_train
     return Dataset(
         name=spec.name,
@@ -242,10 +242,10 @@ def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str)
 def canonical_pixels(
     values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
 ) -> Pixels:
-    """Map grey values, (n, pixels of an image), to the stored pixels.
+    """Convert grey values, (n, pixels of an image), to the stored pixels.
 
-    Raises DataError, with `where` and the row, for a value that is not finite, outside [0, 1] by
-    more than rounding, or not of the set's scale.
+    Raises DataError, naming `where` and the row, for a value that is not finite, is outside [0, 1]
+    by more than rounding, or is not a multiple of 1/levels.
     """
     if not (values.min(initial=0) >= -BEYOND and values.max(initial=0) <= 1 + BEYOND):  # or NaN
         sound = (values >= -BEYOND) & (values <= 1 + BEYOND)
@@ -253,13 +253,13 @@ def canonical_pixels(
         value = values[row, column]
         hint = ""
         if column == 0 and value in range(2, spec.n_classes):
-            hint = "; that may be the label, which stands last in a row"
+            hint = "; is it the label? Labels belong in the last column"
         elif 1 < value <= 255:
-            divisor = f", divide it by {max(spec.levels, 255)}" if spec.levels else ""
-            hint = f"; it seems to be 0 to 255{divisor}"
+            divisor = f"; divide by {max(spec.levels, 255)}" if spec.levels else ""
+            hint = f"; values seem to range from 0 to 255{divisor}"
         raise DataError(
-            f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:.9g} found, "
-            f"expected a grey value from 0 to 1{hint}"
+            f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:.9g} is "
+            f"not a grey value from 0 to 1{hint}"
         )
     if spec.levels is None:
         return np.asarray(np.clip(values, 0, 1), dtype=np.float32)
@@ -270,8 +270,9 @@ def canonical_pixels(
         row, column = np.argwhere((steps > ROUNDING) | (whole > 255))[0]
         levels = "0 or 1" if spec.levels == 1 else f"a multiple of 1/{spec.levels}"
         raise DataError(
-            f"{where}, row {first_row + row + 1}, pixel {column + 1}: {values[row, column]:.7g} "
-            f"found, expected {levels}, up to rounding; is this the original {spec.name} set?"
+            f"{where}, row {first_row + row + 1}, pixel {column + 1}: "
+            f"{values[row, column]:.7g} is not {levels} (up to rounding); supply the original "
+            f"{spec.name}"
         )
     return np.asarray(whole, dtype=np.uint8)
 
@@ -279,12 +280,12 @@ def canonical_pixels(
 def canonical_labels(
     values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
 ) -> NDArray[np.uint8]:
-    """Check labels, shape (n,), and return them as uint8; DataError names the first bad row."""
+    """Check labels, (n,), and return them as uint8; DataError names the first bad row."""
     sound = np.isin(values, np.arange(spec.n_classes))
     if not sound.all():
         row = int(np.flatnonzero(~sound)[0])
         raise DataError(
-            f"{where}, row {first_row + row + 1}: label {values[row]:g} found, "
-            f"expected a whole number from 0 to {spec.n_classes - 1}"
+            f"{where}, row {first_row + row + 1}: label {values[row]:g} is not an integer from 0 "
+            f"to {spec.n_classes - 1}"
         )
     return values.astype(np.uint8)

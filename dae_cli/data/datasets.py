@@ -1,8 +1,8 @@
-"""The table of data sets: image size, classes, rows, where each comes from, its checksums.
+"""Table of data sets: image size, classes, rows, sources and checksums.
 
-It imports nothing that takes time, so that settings can be checked before any array is loaded.
-A set comes from its published archive or, where that is gone, from a recipe that draws it again.
-The eight sets are those of Larochelle et al. (ICML 2007).
+The module imports nothing slow, so settings can be checked before numpy is loaded. A data set comes
+from its published archive or, if that is gone, from a recipe that regenerates it. The eight data
+sets are those of Larochelle et al. (ICML 2007).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from dae_cli.data.own.declaration import OwnFacts
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
-"""Where the archives were published."""
+"""Address at which the archives were published."""
 ADDRESSES = (
     BASE_ADDRESS,
     BASE_ADDRESS.replace("http:", "https:"),
     f"https://web.archive.org/web/2016id_/{BASE_ADDRESS}",
 )
-"""Where the archives are looked for; the last is the Internet Archive's copy, byte for byte."""
+"""Download addresses, tried in order; the last is the Internet Archive's unmodified copy."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published .zip with a file of training (and validation) rows and one of test rows."""
+    """A published .zip: one text file of training and validation rows, one of test rows."""
 
     name: str
     sha1: str
@@ -40,38 +40,38 @@ class Archive:
 
     @property
     def members(self) -> tuple[str, str]:
-        """Both, the training file first."""
+        """Training and test member."""
         return self.train_member, self.test_member
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a set is regenerated, and the digest of the content that gives on every machine."""
+    """How to regenerate a data set, and the digest of the result (the same on every machine)."""
 
     version: int
     sha256: str
     function: str
-    """``module:name`` within ``dae_cli.data.recipes``; imported when it is called."""
+    """``module:name`` in ``dae_cli.data.recipes``; imported when needed."""
     uses_mnist: bool = False
-    """The function takes MNIST after the spec, else the spec alone."""
+    """Whether the function takes MNIST as a second argument, after the spec."""
     exact: bool = False
-    """Whether the content is the original's, pixel for pixel."""
+    """Whether the result is identical to the original."""
     calibrated_by: str = ""
-    """The model of table 1 whose published error chose what was left open, if one did."""
+    """Model of Table 1 whose published error was used to tune unspecified details, if any."""
 
     @property
     def id(self) -> str:
-        """Names the cache entry: a changed recipe gets another one."""
+        """Part of the cache entry's name, so a changed recipe gets a new entry."""
         return f"v{self.version}-{self.sha256[:8]}"
 
     @property
     def words(self) -> str:
-        """How its content is made, for a reader: "regenerated from MNIST"."""
+        """How the content is made, for messages: "regenerated from MNIST"."""
         made = "rebuilt" if self.exact else "regenerated"
         return f"{made} from MNIST" if self.uses_mnist else made
 
     def generate(self, spec: DatasetSpec, mnist: Callable[[], Content]) -> Content:
-        """Draw the set ``spec``; ``mnist`` is called only where the recipe uses its digits."""
+        """Generate the data set; calls ``mnist`` only if the recipe uses its digits."""
         given = (spec, mnist()) if self.uses_mnist else (spec,)
         content: Content = recipe_function(self.function)(*given)
         return content
@@ -86,77 +86,77 @@ def recipe_function(place: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is known about one set before any file is opened."""
+    """Facts about a data set that are known before any file is opened."""
 
     name: str
     n_classes: int
     n_train: int
     n_valid: int
-    """The last ``n_valid`` rows of the training file are the validation set."""
+    """Number of validation rows: the last rows of the training file."""
     n_test: int
     levels: int | None
-    """A genuine pixel is k/levels for a whole k and is stored as k (uint8). None: pixels are
-    continuous (rot is interpolated) or of mixed scales, and are stored as float32."""
+    """Pixels of the original are k/levels with integer k, and are stored as k (uint8). None: pixels
+    are continuous (rot is interpolated) or have mixed scales, and are stored as float32."""
     image: tuple[int, int] = (28, 28)
     """Height and width in pixels."""
     archive: Archive | None = None
     recipe: Recipe | None = None
     stored_transposed: bool = False
-    """The original files exchange rows and columns of each image."""
+    """Whether the original files store each image transposed."""
     content_sha256: str | None = None
-    """Digest of the canonical content (see ``dataset.py``), where the genuine one is known."""
+    """Digest of the original's canonical content (see ``dataset.py``), if known."""
     digest_header: bool = True
-    """Whether the digest is of a header, too, or of the arrays alone."""
+    """Whether the digest includes a header (otherwise the arrays only)."""
     common_rows: int = 0
-    """Test rows of the original that are also training rows, by chance; 0: hardly any."""
+    """Number of the original's test rows that happen to be training rows too; 0: few or none."""
     law: str = ""
-    """Where the label is a function of the image, that function: ``module:name`` of recipes.
+    """``module:name`` in recipes of the function that gives the label of an image; empty if none.
 
-    It takes images (n, height, width) of booleans and tells which are images of the set, and which
-    of these have label 1."""
+    It takes boolean images (n, height, width) and returns two masks, (n,): which are images of the
+    data set, and which have label 1."""
     channels: int = 1
-    """Numbers a pixel: 3 of colours, red, green and blue."""
+    """Values per pixel: 1 (grey) or 3 (red, green, blue)."""
     own: bool = False
-    """Whether it is a user's own (`own/declaration.py`)."""
+    """Whether this is a user's own data set (`own/declaration.py`)."""
     bounded: bool = True
-    """Whether all values lie in [0, 1]."""
+    """Whether all values are in [0, 1]."""
     classes: tuple[str, ...] = ()
-    """What the classes of a user's own data are called, in order."""
+    """Class names of a user's own data set, in label order."""
 
     @property
     def known_sha256(self) -> frozenset[str]:
-        """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
+        """Digests that prove content to be the original: published, or of an exact recipe."""
         rebuilt = self.recipe.sha256 if self.recipe and self.recipe.exact else None
         return frozenset(digest for digest in (self.content_sha256, rebuilt) if digest)
 
     @property
     def n_pixels(self) -> int:
-        """Inputs of the first layer."""
+        """Number of inputs of the first layer."""
         return self.image[0] * self.image[1] * self.channels
 
     @property
     def tile(self) -> tuple[int, ...]:
-        """Height and width of an image, and 3 of colours."""
+        """Shape of an image: height and width, and 3 for colours."""
         return (*self.image, self.channels) if self.channels > 1 else self.image
 
     @property
     def is_image(self) -> bool:
-        """Whether a row is an image, and not a row of a table."""
+        """Whether rows are images (otherwise rows of a table)."""
         return self.image[0] > 1
 
     @property
     def rows(self) -> dict[str, int]:
-        """Rows of each split."""
+        """Number of rows of each split."""
         return {"train": self.n_train, "valid": self.n_valid, "test": self.n_test}
 
     @property
     def n_train_file(self) -> int:
-        """Rows of the training file: training and validation together."""
+        """Number of rows of the training file (training and validation)."""
         return self.n_train + self.n_valid
 
     @property
     def scale(self) -> float:
-        """Grey value of one unit of the stored pixels."""
+        """Factor from stored pixels to grey values."""
         return 1.0 if self.levels is None else 1.0 / self.levels
 
 
@@ -170,7 +170,7 @@ MNIST = DatasetSpec(
     content_sha256="c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83",
     digest_header=False,
 )
-"""The digits that five of the eight sets are made of; it has four files and no archive."""
+"""The digits that five of the eight data sets are made from: four files, no archive."""
 
 MNIST_ADDRESSES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -183,14 +183,14 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-"""The four files, and the published MD5 of each as packed (``.gz``)."""
+"""The four files and the published MD5 of each (compressed, ``.gz``)."""
 
 PHOTOGRAPHS = "photographs"
-"""What filters are learned from besides MNIST: patches, without labels (`photographs.py`)."""
+"""Name of the data from which filter studies cut patches, without labels (`photographs.py`)."""
 
 
 def _of_digits(name: str, archive: Archive, function: str, sha256: str) -> DatasetSpec:
-    """A set of MNIST's digits; all but basic store their images transposed."""
+    """A data set made from MNIST digits; all except basic store their images transposed."""
     exact = name == "basic"
     return DatasetSpec(
         name,
@@ -328,49 +328,49 @@ _BENCHMARK = (
 )
 
 DATASETS: dict[str, DatasetSpec] = {spec.name: spec for spec in (*_BENCHMARK, MNIST)}
-"""All that a network or an SVM can be trained on, in the order in which they are listed."""
+"""Data sets that networks and SVMs can be trained on, in listing order."""
 
 FILTER_DATASETS = (MNIST.name, PHOTOGRAPHS)
-"""What filters alone can be learned from."""
+"""Data that filter studies can use."""
 
 
 class OwnDataset(str):
-    """The name of a data set of the user's own, which stands wherever names of data sets do.
+    """The name of a user's own data set, usable wherever the name of a data set is expected.
 
-    It brings along what is known of the set, so that it needs no entry in `DATASETS`.
+    It carries the facts about the data set, so it needs no entry in `DATASETS`.
     """
 
     path: Path
-    """The declaration."""
+    """The declaration file."""
     facts: OwnFacts | None
-    """None until its files are read."""
+    """None until the files are read."""
 
     def __new__(cls, path: Path, facts: OwnFacts | None = None) -> OwnDataset:
-        """Name the set that the file `path` declares: digits of digits.yaml or digits.data.yaml."""
+        """Name it after its declaration: both digits.yaml and digits.data.yaml give "digits"."""
         name = super().__new__(cls, path.stem.removesuffix(".data"))
         name.path, name.facts = path, facts
         return name
 
     def __reduce__(self) -> tuple[type[OwnDataset], tuple[Path, OwnFacts | None]]:
-        """Take the facts along to other processes."""
+        """Pickle the facts, too, for worker processes."""
         return OwnDataset, (self.path, self.facts)
 
 
 def known_spec(name: object) -> DatasetSpec | None:
-    """What is known of the data set of this name; None of photographs, and of no data set."""
+    """Return the facts about a data set; None for photographs and unknown names."""
     if isinstance(name, OwnDataset):
         return name.facts.spec(name) if name.facts else None
     return DATASETS.get(name) if isinstance(name, str) else None
 
 
 def is_drawn(name: str) -> bool:
-    """Whether rows of the data set of this name, and filters of them, are images."""
+    """Whether rows of the data set, and filters learned from them, are images."""
     spec = known_spec(name)
     return spec is None or spec.is_image
 
 
 def spec_of(name: str) -> DatasetSpec:
-    """The facts of a set. Raises DataError for an unknown name."""
+    """Return the facts about a data set; DataError for an unknown name."""
     if (spec := known_spec(name)) is None:
         raise DataError(f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}")
     return spec

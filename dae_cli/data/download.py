@@ -1,7 +1,7 @@
-"""Downloads of files whose checksums are known: their addresses are tried in turn.
+"""Download files with known checksums, trying several addresses in turn.
 
-pooch compares the checksum, requests fetches. What is added: a bound on size and time, and one
-plain reason for each address.
+requests downloads, pooch verifies the checksum. This module adds limits on size and time, and a
+readable reason for each address that fails.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ CONNECT_SECONDS = 4.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 2 * 3600.0
 LARGEST_BYTES = 512 << 20
-"""No file wanted is as large: 62 000 rows of eight random digits a pixel pack to some 200 MB."""
+"""Size limit; the largest archive has about 200 MB (62 000 rows of random pixels)."""
 CHUNK = 64 << 10
 
 
 def addresses_of(name: str, bases: tuple[str, ...]) -> tuple[str, ...]:
-    """Where the file may be: below ``DAE_MIRROR``, where that is set, then below each base."""
+    """Return the addresses of a file: below ``DAE_MIRROR`` (if set), then below each base."""
     if mirror := os.environ.get("DAE_MIRROR"):
         if not _is_address(mirror):
             raise DataError(
-                f"DAE_MIRROR {mirror}: expected the address of the folder that holds the files, "
-                "such as https://mirror.example/data/; for a folder on this machine use --data-dir"
+                f"DAE_MIRROR {mirror}: not a web address; expected the folder with the files, such "
+                "as https://mirror.example/data/; for a folder on this machine use --data-dir"
             )
         bases = (mirror.rstrip("/") + "/", *bases)
     return tuple(base + name for base in bases)
@@ -42,17 +42,17 @@ def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port out of range, a bracket left open
+    except ValueError:  # such as a port out of range or an unclosed bracket
         return False
 
 
 @contextmanager
 def fetched(name: str, addresses: tuple[str, ...], known_hash: str) -> Iterator[Path]:
-    """Fetch a file into a temporary folder of the cache, gone on exit.
+    """Download a file into a temporary folder of the cache, which is removed on exit.
 
-    `known_hash`: ``sha1:…`` or ``md5:…``, hexadecimal.
-    Raises DownloadError with each address and its reason when all fail, and DataError where the
-    cache cannot be written.
+    `known_hash` is ``sha1:…`` or ``md5:…`` (hexadecimal).
+    Raises DownloadError, with a reason for each address, if all fail, and DataError if the cache
+    cannot be written.
     """
     with temporary_folder() as folder:
         failures: list[str] = []
@@ -64,7 +64,7 @@ def fetched(name: str, addresses: tuple[str, ...], known_hash: str) -> Iterator[
             else:
                 yield folder / name
                 return
-    raise DownloadError(f"{name} cannot be fetched: {'; '.join(failures)}")
+    raise DownloadError("\n  ".join([f"{name} could not be downloaded:", *failures]))
 
 
 def _transfer(url: str, path: Path, known_hash: str) -> None:
@@ -87,10 +87,10 @@ def _transfer(url: str, path: Path, known_hash: str) -> None:
                 received += len(chunk)
                 if received > LARGEST_BYTES:
                     most = f"{LARGEST_BYTES >> 20} MiB"
-                    raise DownloadError(f"{url}: sends more than {most}, which no archive has")
+                    raise DownloadError(f"{url}: sent more than {most}; no data file is that large")
                 if time.monotonic() > end:
                     hours = f"{TOTAL_SECONDS / 3600:g} hours"
-                    raise DownloadError(f"{url}: too slow, not whole after {hours}")
+                    raise DownloadError(f"{url}: too slow, incomplete after {hours}")
                 stream.write(chunk)
 
     try:
@@ -99,30 +99,36 @@ def _transfer(url: str, path: Path, known_hash: str) -> None:
         raise DownloadError(f"{url}: {_reason(error)}") from error
     except OSError as error:
         raise unwritable_cache(path.parent, error) from error
-    except ValueError as error:  # of pooch: the hash differs
+    except ValueError as error:  # from pooch: wrong checksum
         algorithm = known_hash.partition(":")[0].upper().replace("SHA", "SHA-")
         raise DownloadError(
-            f"{url}: the {received} bytes received are not {path.name} (their {algorithm} differs)"
+            f"{url}: wrong {algorithm}; the {received} bytes received are not {path.name}"
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words why a transfer failed."""
+    """Describe briefly why a download failed."""
+    import socket
+
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"the host answered {error.response.status_code} {error.response.reason}".rstrip()
+        return f"server returned {error.response.status_code} {error.response.reason}".rstrip()
     if isinstance(error, requests.ConnectTimeout):
-        return f"no answer within {CONNECT_SECONDS:g} s"
+        return f"no connection within {CONNECT_SECONDS:g} s"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"the host fell silent for {READ_SECONDS:g} s"
+        return f"no data for {READ_SECONDS:g} s"
     inner = _innermost(error)
-    text = re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", str(inner)) or type(inner).__name__
-    return text.splitlines()[0][:200]
+    if isinstance(inner, socket.gaierror):
+        return f"host not found ({inner.strerror}); is the network down?"
+    text = getattr(inner, "strerror", None) or re.sub(
+        r"^HTTPS?Connection\w*\([^)]*\): ", "", str(inner)
+    )
+    return (text or type(inner).__name__).splitlines()[0][:200]
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The error that urllib3 and requests wrapped."""
+    """Return the original error behind those of requests and urllib3."""
     wrapped = [getattr(error, "reason", None), error.__cause__, *reversed(error.args)]
     inner = next((part for part in wrapped if isinstance(part, BaseException)), None)
     return error if inner is None else _innermost(inner)

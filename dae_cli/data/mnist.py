@@ -1,11 +1,11 @@
-"""MNIST's four files: how they are read and, where they are not here, fetched.
+"""Read MNIST's four files, and download them if they are missing.
 
-They circulate packed in different ways and under slightly different names, so the content decides:
-its SHA-256 is known. The cache keeps what was fetched as it was published, beside the entry.
+Copies differ in compression and names, so they are identified by the known SHA-256 of their
+content. The cache keeps downloaded files unchanged, next to its entry.
 
-Their format, IDX, is a header, then bytes, plain or packed by gzip. The header is two zero bytes,
-the type (8: unsigned byte), the number of dimensions, and each dimension as four bytes, the highest
-first. What is expected is known beforehand, so a file is never unpacked further than that.
+The format, IDX, is a header followed by the values, plain or compressed with gzip. The header is
+two zero bytes, the type (8: unsigned byte), the number of dimensions, and each dimension as a
+big-endian 32-bit integer. The expected shape is known, so no more than that is decompressed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from dae_cli.files import cache_folder
 
 GZIP_MARK = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
-REMEDY = "fetch the file again"
+REMEDY = "download or copy the file again"
 
 
 def read_mnist(
     train_images: Path, train_labels: Path, test_images: Path, test_labels: Path, spec: DatasetSpec
 ) -> Content:
-    """Read the four files; DataError for a defect, or sound files that are not MNIST's."""
+    """Read the four files; DataError if one is damaged or the content is not MNIST."""
     content = Content(
         read_idx(train_images, (spec.n_train_file, *spec.image)).reshape(-1, spec.n_pixels),
         read_labels(train_labels, spec.n_train_file),
@@ -45,17 +45,17 @@ def read_mnist(
     if (found := content_digest(spec, content)) not in spec.known_sha256:
         (known,) = spec.known_sha256
         raise DataError(
-            f"{train_images.parent}: the four files are sound but do not hold MNIST: their content "
-            f"has SHA-256 {found[:12]}…, expected {known[:12]}…; other sets (Fashion-MNIST, for "
-            "one) use the same names"
+            f"{train_images.parent}: the four files are readable but not MNIST (SHA-256 of the "
+            f"content {found[:12]}…, expected {known[:12]}…); other data sets, such as "
+            "Fashion-MNIST, use the same file names; supply the files of MNIST"
         )
     return content
 
 
 def fetch_mnist(looked_in: Path | None) -> Content:
-    """Fetch the files that the cache does not have yet, and read them.
+    """Download the files that are not in the cache, and read them all.
 
-    Raises DownloadError, with what to do, where a file cannot be had.
+    Raises DownloadError, with the remedy, if a file cannot be downloaded.
     """
     folder = cache_folder() / MNIST.name
     for name, md5 in MNIST_FILES.items():
@@ -70,21 +70,21 @@ def fetch_mnist(looked_in: Path | None) -> Content:
         except OSError as error:
             raise unwritable_cache(path, error) from error
         except DownloadError as error:
-            where = f"neither in {looked_in} nor in {folder}" if looked_in else f"not in {folder}"
+            where = f"{looked_in} or {folder}" if looked_in else str(folder)
             *first, last = (f"{name}.gz" for name in MNIST_FILES)
             raise DownloadError(
-                f"MNIST cannot be had: its files are {where}, and {error}. Put "
-                f"{', '.join(first)} and {last} (from {' or '.join(MNIST_ADDRESSES)}) into a "
-                "folder, and name it with --data-dir or DAE_DATA_DIR"
+                f"MNIST not found in {where}, and {error}\n"
+                f"  to use your own copy, put {', '.join(first)} and {last} into a folder and "
+                "pass it with --data-dir or DAE_DATA_DIR"
             ) from error
     images, labels, test_images, test_labels = (folder / f"{name}.gz" for name in MNIST_FILES)
     return read_mnist(images, labels, test_images, test_labels, MNIST)
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes that must hold the given shape; a read-only array.
+    """Read an IDX file of unsigned bytes that must have the given shape; a read-only array.
 
-    Raises DataError with the file and the offset (in the unpacked bytes) for any defect.
+    Raises DataError, with file and offset (in the decompressed bytes), for any defect.
     """
     try:
         with path.open("rb") as stream:
@@ -101,13 +101,13 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def read_labels(path: Path, n: int, n_classes: int = 10) -> NDArray[np.uint8]:
-    """Read an IDX file of ``n`` labels; DataError names the offset of the first impossible one."""
+    """Read an IDX file of ``n`` labels; DataError names the offset of the first invalid one."""
     labels = read_idx(path, (n,))
     wrong = np.flatnonzero(labels >= n_classes)
     if len(wrong) > 0:
         raise DataError(
-            f"{path}, offset {8 + wrong[0]}: label {labels[wrong[0]]} found, "
-            f"expected a whole number from 0 to {n_classes - 1}"
+            f"{path}, offset {8 + wrong[0]}: label {labels[wrong[0]]} is not an integer from 0 to "
+            f"{n_classes - 1}; {REMEDY}"
         )
     return labels
 
@@ -118,23 +118,22 @@ def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> NDArray[np.u
         found = stream.read(4)
         if len(found) < 4:
             end = 4 * k + len(found)
-            raise DataError(f"{path}: ends at offset {end}, within its header; {REMEDY}")
+            raise DataError(f"{path}: truncated: ends at offset {end}, inside the header; {REMEDY}")
         if found != expected:
             values = [f"{int.from_bytes(word, 'big')}" for word in (found, expected)]
             found_value, expected_value = values if k else (found.hex(" "), expected.hex(" "))
             raise DataError(
-                f"{path}, offset {4 * k}: {found_value} found, expected {expected_value} in an IDX "
-                f"file of {'x'.join(map(str, shape))} unsigned bytes; is it another file?"
+                f"{path}, offset {4 * k}: found {found_value}, expected {expected_value} (IDX "
+                f"header of {'x'.join(map(str, shape))} unsigned bytes); is this another file?"
             )
     start, size = 4 + 4 * len(shape), math.prod(shape)
     data = stream.read(size)
     end = start + len(data)
     if len(data) < size:
         raise DataError(
-            f"{path}: ends at offset {end}, expected {start + size} bytes; the file is truncated; "
-            f"{REMEDY}"
+            f"{path}: truncated: ends at offset {end}, expected {start + size} bytes; {REMEDY}"
         )
-    # At the end of its data a gzip file is compared with its checksum; one more byte gets there.
+    # gzip verifies its checksum only when reading past the end, so ask for one more byte.
     if stream.read(1):
-        raise DataError(f"{path}: goes on at offset {end}, expected its end there; {REMEDY}")
+        raise DataError(f"{path}: has data after offset {end}, expected its end there; {REMEDY}")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)

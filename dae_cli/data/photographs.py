@@ -1,20 +1,19 @@
-"""Photographs, and the images that autoencoders learn filters from: MNIST's digits, or patches.
+"""Images that filter studies learn from: patches of photographs, or MNIST's digits.
 
-Photographs are those that scikit-image and scikit-learn ship, read from the installed packages, or
-a folder's. Their identity is that of their grey pixels: a digest over names, sizes and pixels goes
-into every result, since floating-point patches may differ in their last bits from machine to
-machine. Colour becomes grey by (299 R + 587 G + 114 B + 500) // 1000, the luma of ITU-R 601 in
-whole numbers; of a JPEG file the stored luma itself is decoded, since the way back to colours
-differs between decoders.
+The photographs are in the installed packages scikit-image and scikit-learn, or in a folder. Results
+identify them by a digest of names, sizes and grey pixels, because the last bits of floating-point
+patches may differ between machines. Colours are converted to grey by (299 R + 587 G + 114 B + 500)
+// 1000, the luma of ITU-R 601 in integers. For JPEG files the stored luma is decoded, because
+decoders differ in the conversion to colours.
 
-Photographs are whitened whole before patches are cut: the amplitude spectrum of natural scenes
-falls as 1/f, and a filter that rises as f makes it flat; the highest frequencies, where a
-photograph has noise and the corners of its grid, are cut off:
+Whole photographs are whitened before patches are cut. The amplitude spectrum of natural scenes
+falls as 1/f, so a filter that rises as f makes it flat. The highest frequencies are suppressed:
+they contain noise and the corners of the sampling grid.
 
     R(f) = f · exp(−(f/f₀)⁴)
 
-References: Olshausen and Field 1997, section 4.1 (with f₀ = .4 cycles per pixel and a variance of
-.1, the scenes that JMLR 2010, section 5, learned from).
+Source: Olshausen and Field 1997, section 4.1 (f₀ = .4 cycles per pixel, variance .1; JMLR 2010,
+section 5, uses the same scenes).
 """
 
 from __future__ import annotations
@@ -57,26 +56,29 @@ sklearn/datasets/images/china.jpg 0293dfc3ea97a1e337a6c860dba86f6180d7fe9179e951
 sklearn/datasets/images/flower.jpg e3bc979996e55c4d8c56df81c8befd9f3060d1516ec81a7d3e1013af0c36567e
 """.splitlines()
 )
-"""Files inside packages, and the SHA-256 of their grey pixels (row by row, uint8)."""
+"""Files in packages, and the SHA-256 of their grey pixels (row by row, uint8)."""
 
 _FEWEST_GREYS = 64
 _NEARLY_ALL, _DARK = 99, 8
-"""So many percent of the pixels of a photograph are not all darker than this of 255."""
+"""An image is rejected if this percentage of its pixels is darker than this value (of 255)."""
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 Pixel = TypeVar("Pixel", bound=np.generic)
 MOST_PIXELS = 200_000_000
-"""Of a folder's photographs together: whitened, they take sixteen bytes a pixel for a while."""
+"""Limit for all photographs of a folder; whitening needs up to sixteen bytes per pixel."""
 _TEXTURES = ("brick.png", "grass.png", "gravel.png", "moon.png")
-"""Of the photographs that come along, close-ups of one texture and the moon are no scenes."""
+"""Shipped photographs that are not natural scenes: close-ups of textures, and the moon."""
 
 Scenes = Mapping[str, NDArray[np.uint8]]
-"""Grey pixels (height, width) of photographs, by the names of their files."""
+"""Grey pixels (height, width) of photographs, by file name."""
 FilterImages = Split | NDArray[np.float32]
-"""Digits with their grey values; or patches, (count, side²)."""
+"""Digits as a split, or patches, (count, side²)."""
 
 
 def shipped_photographs() -> dict[str, NDArray[np.uint8]]:
-    """Grey pixels (height, width) by file name; DataError if one is missing or changed."""
+    """Read the shipped photographs: grey pixels (height, width) by file name.
+
+    Raises DataError if one is missing or changed.
+    """
     photographs: dict[str, NDArray[np.uint8]] = {}
     for file, sha256 in SHIPPED.items():
         package, _, within = file.partition("/")
@@ -84,11 +86,12 @@ def shipped_photographs() -> dict[str, NDArray[np.uint8]]:
         try:
             pixels = grey_pixels(path)
         except OSError as error:
-            raise DataError(f"{unreadable(path, error)}; install {package} again") from error
+            raise DataError(f"{unreadable(path, error)}; reinstall {package}") from error
         found = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
         if found != sha256:
             raise DataError(
-                f"{path}: its grey pixels have SHA-256 {found[:12]}…, expected {sha256[:12]}…; "
+                f"{path}: not the expected photograph (SHA-256 of its grey pixels {found[:12]}…, "
+                f"expected {sha256[:12]}…); "
                 f"install a version of {package} that dae supports"
             )
         photographs[path.name] = pixels
@@ -96,10 +99,10 @@ def shipped_photographs() -> dict[str, NDArray[np.uint8]]:
 
 
 def package_folder(package: str) -> Path:
-    """Where a package is installed; DataError if it is not."""
+    """Return the folder of an installed package; DataError if it is not installed."""
     found = find_spec(package)
     if found is None or found.origin is None:
-        raise DataError(f"the package {package} is not installed; install dae again")
+        raise DataError(f"the package {package} is not installed; reinstall dae")
     return Path(found.origin).parent
 
 
@@ -110,7 +113,7 @@ def cut_windows(
     left: NDArray[np.integer],
     shape: tuple[int, int],
 ) -> NDArray[Pixel]:
-    """Cut windows out of images, (n, *shape): each of one image, from its place on, (n,) each."""
+    """Cut n windows, (n, *shape), out of images; `which`, `top` and `left`, (n,), place them."""
     windows = np.empty((len(which), *shape), images[0].dtype)
     for i, image in enumerate(images):
         mine = which == i
@@ -122,14 +125,14 @@ def cut_windows(
 def grey_pixels(path: Path) -> NDArray[np.uint8]:
     """Decode an image file to grey pixels (height, width).
 
-    Raises ValueError: some of it is transparent, or its values cannot be told as greys.
+    Raises ValueError if it has transparent pixels or its values cannot be converted to greys.
     """
     from PIL import Image
 
     with Image.open(path) as image:
         if image.format == "JPEG":
             image.draft("L", image.size)  # the luma only
-        # Pillow keeps the upper half of colours of 16 bits.
+        # Pillow keeps only the upper 8 bits of 16-bit colours.
         halved = any(";16" in str(tile[3]) for tile in image.tile)
         _refuse_unusual(image)
         refuse_transparent(image)
@@ -140,28 +143,28 @@ def grey_pixels(path: Path) -> NDArray[np.uint8]:
         colours = np.array(image.convert("RGB"), dtype=np.uint32)
     if halved and colours.max() < _FEWEST_GREYS:
         raise ValueError(
-            f"the brightest of its colours of 16 bits is {colours.max()} of 255 when cut to 8 "
-            "bits: too few greys are left; save it with 8 bits a colour"
+            f"too dark: its 16 bits per colour become at most {colours.max()} of 255 when reduced "
+            "to 8 bits; save it with 8 bits per colour"
         )
     weighted = colours @ np.array([299, 587, 114], dtype=np.uint32)
     return ((weighted + 500) // 1000).astype(np.uint8)
 
 
 def _refuse_unusual(image: Image) -> None:
-    """TIFFs of which Pillow gives other numbers than the file has."""
+    """Raise ValueError for TIFFs whose values Pillow misreads."""
     tags = getattr(image, "tag_v2", {})
     bits, formats = max(tags.get(_TIFF_BITS, (8,))), tags.get(_TIFF_SAMPLE_FORMAT, (1,))
     white_is_0 = bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0
     is_signed = bits <= 8 and 2 in formats
     if white_is_0 or is_signed or (bits == 32 and 1 in formats and np.array(image).min() < 0):
         raise ValueError(
-            "its numbers have signs, fill 32 bits, or 0 is white; save it with 8 or 16 bits and "
-            "black as 0"
+            "its values are signed or use 32 bits, or 0 means white; save it with 8 or 16 bits "
+            "and black as 0"
         )
 
 
 def refuse_transparent(image: Image) -> None:
-    """Raise ValueError where some of an image is transparent."""
+    """Raise ValueError if an image has transparent pixels."""
     if image.mode.startswith("I"):
         is_so = bool((np.array(image) == image.info.get("transparency")).any())
     else:
@@ -171,56 +174,56 @@ def refuse_transparent(image: Image) -> None:
         )
     if is_so:
         raise ValueError(
-            "some of it is transparent, and what colour is behind nobody sees; save it without "
-            "transparency"
+            "it has transparent pixels, whose colour is undefined; save it without transparency"
         )
 
 
 def _scaled(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Greys of more than 8 bits as 0 to 255; none is clipped.
+    """Convert greys of more than 8 bits to 0 … 255 without clipping.
 
-    Whole numbers are scaled by the number of bits that holds the brightest (12 bits are often
-    stored in 16), others by the brightest itself.
+    Integers are scaled by the number of bits that the brightest value needs (12 bits are often
+    stored in 16), floats by the brightest value.
     """
     low, high = float(values.min()), float(values.max())
     if not 0 <= low <= high < np.inf:
-        raise ValueError(f"its values go from {low:g} to {high:g}; expected greys from 0 up")
+        raise ValueError(f"its values range from {low:g} to {high:g}; expected 0 or more, finite")
     bits = max(8, int(high).bit_length())
-    # Cameras and scanners have 8, 10, 12, 14 or 16 bits.
+    # Cameras and scanners use 8, 10, 12, 14 or 16 bits.
     top = (high or 1.0) if values.dtype.kind == "f" else 2.0 ** (bits + bits % 2) - 1
     greys = np.rint(values.astype(np.float64) * 255 / top).astype(np.uint8)
     if np.percentile(greys, _NEARLY_ALL) < _DARK and low < high:
         raise ValueError(
-            f"beside its brightest value, {high:g}, nearly all others are black; is that a defect? "
-            "take it away, or save the photograph with 8 bits"
+            f"nearly all pixels are black compared with the brightest, {high:g}; remove it if it "
+            "is a defect, or save the photograph with 8 bits"
         )
     return greys
 
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """How patches are cut, and what is done to the photographs before."""
+    """How photographs are whitened and patches are cut."""
 
     side: int
     count: int
     whitening: str
     cutoff: float
-    """f₀, in cycles per pixel; above 0."""
+    """f₀ in cycles per pixel; above 0."""
     deviation: float
 
 
 def prepare_photographs(photos: Path | None) -> Prepared:
-    """Make sure of photographs, the user's or those that come with the dependencies.
+    """Find and identify the photographs: those of the folder `photos`, or the shipped ones.
 
-    Raises DataError: the user's cannot be used.
+    Raises DataError if a photograph cannot be used.
     """
     if photos is not None:
         scenes = _scenes_in(photos)
-        source = f"{len(scenes)} photographs of {photos}"
+        number = "1 photograph" if len(scenes) == 1 else f"{len(scenes)} photographs"
+        source = f"{number} in {photos}"
         return Prepared(PHOTOGRAPHS, photos.absolute(), "own", _digest(scenes), source, "")
     scenes = _shipped_scenes()
-    source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
-    folder = package_folder("skimage") / "data"  # stands for all that come with dependencies
+    source = f"{len(scenes)} photographs shipped with scikit-image and scikit-learn"
+    folder = package_folder("skimage") / "data"  # a placeholder: the files are in two packages
     return Prepared(PHOTOGRAPHS, folder, "original", _digest(scenes), source, "")
 
 
@@ -231,10 +234,10 @@ def load_images(
     rows: int | None,
     patches: PatchSettings | None,
 ) -> FilterImages:
-    """Read what an experiment is trained on: `rows` of MNIST, evenly spread, or patches.
+    """Read the training images of a filter study: patches, or `rows` evenly spread MNIST digits.
 
-    `random` gives the generator of the places of patches.
-    Raises DataError: the files have changed meanwhile.
+    `random` creates the generator that places the patches.
+    Raises DataError if the files have changed since they were prepared.
     """
     if patches is None:
         digits = load_content(prepared)
@@ -244,26 +247,26 @@ def load_images(
 
 
 def load_scenes(prepared: Prepared) -> Scenes:
-    """Read the photographs; DataError where the files have changed meanwhile."""
+    """Read the photographs; DataError if they have changed since they were prepared."""
     scenes = _scenes_in(prepared.path) if prepared.origin == "own" else _shipped_scenes()
     if (found := _digest(scenes)) != prepared.sha256:
         raise DataError(
-            f"{prepared.path}: holds other photographs than when the command began (SHA-256 "
-            f"{found[:12]}…, expected {prepared.sha256[:12]}…); start again"
+            f"{prepared.path}: the photographs changed while the command was running (SHA-256 "
+            f"{found[:12]}…, expected {prepared.sha256[:12]}…); run the command again"
         )
     return scenes
 
 
 def _shipped_scenes() -> Scenes:
-    """The natural scenes among the photographs that scikit-image and scikit-learn ship."""
+    """The natural scenes among the shipped photographs."""
     return {name: grey for name, grey in shipped_photographs().items() if name not in _TEXTURES}
 
 
 def _scenes_in(folder: Path) -> Scenes:
-    """Every photograph of a folder, in the order of their names.
+    """Read all photographs of a folder, in the order of their names.
 
-    Subfolders and hidden files, such as `._1.jpg` beside `1.jpg`, are left out.
-    Raises DataError: there is none, one cannot be read, or they are too large together.
+    Subfolders and hidden files, such as `._1.jpg` next to `1.jpg`, are ignored.
+    Raises DataError if there are none, one cannot be read, or they are too large in total.
     """
     try:
         files = sorted(
@@ -274,32 +277,32 @@ def _scenes_in(folder: Path) -> Scenes:
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be read ({error.strerror or error}); "
-            "name a folder of photographs with --photos"
+            "pass a folder of photographs with --photos"
         ) from error
     if not files:
         raise DataError(
-            f"{folder}: has no photographs; expected files that end with {', '.join(SUFFIXES)}"
+            f"{folder}: contains no photographs; expected files ending in {', '.join(SUFFIXES)}"
         )
     scenes: dict[str, NDArray[np.uint8]] = {}
     pixels = 0
     for path in files:
         try:
             scenes[path.name] = grey_pixels(path)
-        except Exception as error:  # Pillow's decoders raise whatever they meet
+        except Exception as error:  # Pillow's decoders raise exceptions of many types
             raise DataError(
-                f"{path}: cannot be read as a photograph ({error}); mend it or take it out"
+                f"{path}: cannot be read as a photograph: {error}; fix or remove the file"
             ) from error
         pixels += scenes[path.name].size
         if pixels > MOST_PIXELS:
             raise DataError(
-                f"{folder}: more than {MOST_PIXELS // 1_000_000} million pixels; "
-                "make the photographs smaller, or fewer"
+                f"{folder}: more than {MOST_PIXELS // 1_000_000} million pixels in total; "
+                "use smaller or fewer photographs"
             )
     return scenes
 
 
 def _digest(scenes: Scenes) -> str:
-    """SHA-256 of names, sizes and grey pixels."""
+    """Return the SHA-256 of names, sizes and grey pixels."""
     digest = hashlib.sha256()
     for name, grey in scenes.items():
         height, width = grey.shape
@@ -311,20 +314,19 @@ def _digest(scenes: Scenes) -> str:
 def cut_patches(
     scenes: Scenes, settings: PatchSettings, random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Cut patches at uniform places of the scenes, each as often as it has places.
+    """Cut patches, (count, side²), at positions drawn uniformly over all scenes.
 
-    They come in the order in which chance gave them. Of all patches together each pixel's mean is
-    taken away, and one number scales them to the deviation of the settings.
-    Returns (count, side²). Raises DataError: a scene is smaller than a patch, or all are of one
-    grey.
+    They are returned in the order drawn. The mean of each pixel over all patches is subtracted, and
+    one factor scales all of them to the standard deviation in the settings.
+    Raises DataError if a scene is smaller than a patch, or every scene has a single grey value.
     """
     side = settings.side
     for name, grey in scenes.items():
         if min(grey.shape) < side:
             height, width = grey.shape
             raise DataError(
-                f"{name}: has {width} x {height} pixels, a patch {side} x {side}; "
-                "take it out, or set patches.side"
+                f"{name}: {width} x {height} pixels, smaller than a patch of {side} x {side}; "
+                "remove the photograph or lower patches.side"
             )
     images = [
         standardized(grey) if settings.whitening == "none" else whitened(grey, settings.cutoff)
@@ -339,16 +341,16 @@ def cut_patches(
     patches -= patches.mean(axis=0, dtype=np.float64).astype(np.float32)
     found = float(np.sqrt(np.mean(np.square(patches), dtype=np.float64)))
     if found == 0:
-        raise DataError("the photographs are of one grey each: there is nothing to learn from them")
+        raise DataError("each of the photographs has a single grey value; use other photographs")
     patches *= np.float32(settings.deviation / found)
     return patches
 
 
 def whitened(grey: NDArray[np.uint8], cutoff: float) -> NDArray[np.float32]:
-    """Whiten a photograph (height, width), and scale it to a standard deviation of 1.
+    """Whiten a photograph (height, width) and scale it to a standard deviation of 1.
 
-    It is continued by its mirror image, so that its edges meet and leave no trace. A photograph of
-    one grey gives zeros.
+    It is padded with its mirror image to avoid edge artefacts. A photograph with a single grey
+    value gives zeros.
     """
     height, width = grey.shape
     if grey.min() == grey.max():
@@ -363,7 +365,7 @@ def whitened(grey: NDArray[np.uint8], cutoff: float) -> NDArray[np.float32]:
 
 
 def standardized(image: NDArray[np.float64] | NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Take the mean away, and scale to a standard deviation of 1; of one value, zeros."""
+    """Subtract the mean and scale to a standard deviation of 1; a constant image gives zeros."""
     centred: NDArray[np.float64] = image - image.mean(dtype=np.float64)
     deviation = float(centred.std())
     return (centred / (deviation or 1.0)).astype(np.float32)

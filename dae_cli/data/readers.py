@@ -1,15 +1,15 @@
-"""Readers of a set's original files: text (``.amat``), its zip archive, and ``.npz``.
+"""Readers of a data set's original files: text (``.amat``), zip archive, and ``.npz``.
 
-Files and members are streamed, little is held at a time, and what a file may take is bounded by
-what the set can hold. Nothing is unpacked to disk, and nothing is unpickled.
+Files and archive members are streamed in small pieces, and their size is limited by what the data
+set can contain. Nothing is extracted to disk, and nothing is unpickled.
 
-Text: a line is an example, its grey values, row by row of the image, and its label last. The
-originals print every number as ``   0.0000000e+00``; numbers of any form and width are read,
-between blanks, tabs or commas.
+Text: each line is an example, the grey values of the image row by row and then the label. The
+originals print every number as ``   0.0000000e+00``. The reader accepts any number format and
+width, separated by blanks, tabs or commas.
 
-``.npz``: X, Y, Xtest, Ytest, grey values in [0, 1] in the original order. X may hold rows of pixels
-or images, Y labels or one-hot rows, both dimensions of 1 anywhere. Each array is read after its
-header was found to be as expected: what a header claims is never allocated.
+``.npz``: X, Y, Xtest, Ytest, grey values in [0, 1] in the original order. X contains rows of pixels
+or images, Y labels or one-hot rows; extra dimensions of size 1 are ignored. An array is read only
+if its header is as expected, so memory is never allocated on the word of a header.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from dae_cli.data.datasets import DatasetSpec
 from dae_cli.errors import DataError, shown
 
 BUFFER = 1 << 18
-"""Bytes that are read or unpacked at a time."""
+"""Number of bytes read or decompressed at a time."""
 LONGEST_NUMBER = 64
-"""No number needs as many characters, so a line of longer ones is no row."""
+"""Maximum number of characters per number; bounds the length of a line."""
 NUMBERS_AT_ONCE = 1 << 15
 KEYS = ("X", "Y", "Xtest", "Ytest")
 BLOCK = 2048
-"""Rows decoded at a time."""
+"""Number of rows decoded at a time."""
 HEADER_BYTES = 4096
-"""More than the header of any array wanted has."""
+"""Maximum size of an array header."""
 LARGEST_NUMBER = 16
-"""Bytes of the widest type of number that is read."""
+"""Maximum number of bytes per number."""
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -57,23 +57,23 @@ DAMAGE = (
     ValueError,
     OverflowError,
 )
-"""What zipfile raises when bytes of a file are altered or missing."""
+"""Exceptions that zipfile raises for a damaged or truncated file."""
 DAMAGED_HEADER = (KeyError, TypeError, SyntaxError, tokenize.TokenError, MemoryError)
-"""What else numpy raises when the header of an array is."""
+"""Further exceptions that numpy raises for a damaged array header."""
 
 
 @contextmanager
 def opened_zip(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
-    """Open a zip; any damage met while it is open is a DataError. ``kind`` is for messages.
+    """Open a zip; any damage found while it is open raises DataError. ``kind`` is for messages.
 
-    A member read to its end is checked against its CRC-32.
+    zipfile verifies the CRC-32 of members that are read to their end.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except DAMAGE as error:
         raise DataError(
-            f"{path}: damaged or truncated {kind} ({error}); fetch or copy the file again"
+            f"{path}: damaged or truncated {kind} ({error}); download or copy the file again"
         ) from error
     except OSError as error:
         raise unreadable(path, error) from error
@@ -84,37 +84,37 @@ def open_member(
 ) -> io.BufferedReader:
     """Open a member that can be streamed safely; DataError for any other.
 
-    It must be there once, not encrypted, stored or deflated (the other methods unpack in pieces
-    of any size), and of no more than ``most_bytes``.
+    It must be unique, unencrypted, stored or deflated (other methods may decompress large pieces
+    at once), and no larger than ``most_bytes``.
     """
     where = f"{path}, member {shown(member.filename)}"
     if archive.namelist().count(member.filename) > 1:
-        raise DataError(f"{where}: is there more than once; which one is meant?")
+        raise DataError(f"{where}: occurs more than once; supply an archive with only one")
     if member.flag_bits & 1:
         raise DataError(
-            f"{where}: is encrypted; unpack it with its password and supply what it holds"
+            f"{where}: is encrypted; extract it with the password and supply the extracted files"
         )
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(
-            f"{where}: is packed by method {member.compress_type}, expected 0 or 8 (deflate); "
-            "unpack it and supply what it holds"
+            f"{where}: uses compression method {member.compress_type}, expected 0 or 8 (deflate); "
+            "extract it and supply the extracted files"
         )
     if member.file_size > most_bytes:
         raise DataError(
-            f"{where}: unpacks to {member.file_size} bytes, expected at most {most_bytes}; "
-            "do not use this archive"
+            f"{where}: has {member.file_size} bytes when decompressed, expected at most "
+            f"{most_bytes}; do not use this archive"
         )
     stream: Any = archive.open(member)
     return io.BufferedReader(stream, BUFFER)
 
 
 def unreadable(path: object, error: OSError) -> DataError:
-    """The error that a file cannot be read."""
+    """Error for a file that cannot be read."""
     return DataError(f"{path}: cannot be read ({error.strerror or error})")
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The first names, as far as a message has room for them."""
+    """The first few names, shortened for a message."""
     return ", ".join(shown(name[:80]) for name in names[:6]) + (" …" if len(names) > 6 else "")
 
 
@@ -122,7 +122,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def read_text(train: Path, test: Path, spec: DatasetSpec) -> Content:
-    """Read the training and the test file of a set; DataError names file, row and defect."""
+    """Read the training and the test file; DataError names file, row and defect."""
     arrays: list[Any] = []
     for path, n_rows in ((train, spec.n_train_file), (test, spec.n_test)):
         try:
@@ -134,7 +134,7 @@ def read_text(train: Path, test: Path, spec: DatasetSpec) -> Content:
 
 
 def read_archive(path: Path, spec: DatasetSpec) -> Content:
-    """Read the training and test members of a zip; DataError names archive, member and row."""
+    """Read the training and the test member of a zip; DataError names archive, member and row."""
     assert spec.archive is not None, f"{spec.name} has no archive"
     arrays: list[Any] = []
     with opened_zip(path, "zip archive") as archive:
@@ -147,7 +147,7 @@ def read_archive(path: Path, spec: DatasetSpec) -> Content:
 
 
 def _member(archive: zipfile.ZipFile, wanted: str, path: Path) -> zipfile.ZipInfo:
-    """The member of that name, or the only one with that name in another folder."""
+    """Find the member `wanted`, or the only one with its file name in another folder."""
     files = [member for member in archive.infolist() if not member.filename.endswith("/")]
     name = PurePosixPath(wanted).name
     alike = [member for member in files if member.filename == wanted] or [
@@ -157,25 +157,25 @@ def _member(archive: zipfile.ZipFile, wanted: str, path: Path) -> zipfile.ZipInf
         return alike[0]
     found = _listed([member.filename for member in alike or files]) or "no members"
     raise DataError(
-        f"{path}: has {found}; expected one member {wanted}; is it the archive of another set?"
+        f"{path}: contains {found}, expected one member {wanted}; is this the archive of another "
+        "data set?"
     )
 
 
 def _read_rows(
     stream: IO[bytes], spec: DatasetSpec, n_rows: int, where: str
 ) -> tuple[Pixels, NDArray[np.uint8]]:
-    """Read exactly ``n_rows`` rows of ``spec`` from a text stream; ``where`` names it in errors.
+    """Read exactly ``n_rows`` rows from a text stream; ``where`` names it in errors.
 
     Returns pixels (n_rows, n_pixels), uint8 or float32, and labels (n_rows,).
-    Raises DataError with the row for any defect; what is read and held until then is bounded,
-    whatever the stream holds.
+    Raises DataError, with the row, for any defect. Time and memory are bounded for any stream.
     """
     pixels = np.empty((n_rows, spec.n_pixels), np.float32 if spec.levels is None else np.uint8)
     labels = np.empty(n_rows, np.uint8)
     end = 0
     for lines in _blocks(stream, spec, where):
         start, end = end, end + len(lines)
-        if start <= n_rows:  # what is no row at all is said before that there are too many
+        if start <= n_rows:  # report an invalid row before the wrong number of rows
             values = _numbers(lines, spec, where, start)
         if end <= n_rows:
             pixels[start:end] = canonical_pixels(values[:, :-1], spec, where, start)
@@ -196,25 +196,25 @@ def _longest_row(spec: DatasetSpec) -> int:
 
 
 def _most_bytes(spec: DatasetSpec) -> int:
-    """More bytes than either text file of the set can have, in any layout."""
+    """Upper bound on the size of either text file, in any layout."""
     return _most_rows(spec) * _longest_row(spec)
 
 
 def _blocks(stream: IO[bytes], spec: DatasetSpec, where: str) -> Iterator[list[bytes]]:
-    """Lines that are not empty, some at a time."""
+    """Yield the non-empty lines in blocks."""
     n_fields, longest, most = spec.n_pixels + 1, _longest_row(spec), _most_bytes(spec)
     lines: list[bytes] = []
     received = 0
     while line := stream.readline(longest + 1):
         if received == 0:
             if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise DataError(f"{where}: is UTF-16 text; save it as plain text (ASCII or UTF-8)")
-            line = line.removeprefix(b"\xef\xbb\xbf")  # some editors put it before UTF-8
+                raise DataError(f"{where}: is UTF-16 text; save it as ASCII or UTF-8")
+            line = line.removeprefix(b"\xef\xbb\xbf")  # byte order mark
         received += len(line)
         if len(line) > longest or received > most:
             raise DataError(
-                f"{where}: a line of more than {longest} bytes, or more than {most} in all, "
-                f"expected {n_fields} fields a line; not one of the original text files"
+                f"{where}: a line has more than {longest} bytes, or the file more than {most}; "
+                f"expected {n_fields} fields per line; supply one of the original text files"
             )
         if line and not line.isspace():
             lines.append(line)
@@ -228,7 +228,7 @@ def _blocks(stream: IO[bytes], spec: DatasetSpec, where: str) -> Iterator[list[b
 def _numbers(
     lines: list[bytes], spec: DatasetSpec, where: str, first_row: int
 ) -> NDArray[np.float64]:
-    """The numbers of lines, (len(lines), n_pixels + 1); DataError names the first bad field."""
+    """Parse lines to numbers, (len(lines), n_pixels + 1); DataError names the first bad field."""
     shape = (len(lines), spec.n_pixels + 1)
     comma = "," if any(b"," in line for line in lines) else None
     try:
@@ -236,26 +236,26 @@ def _numbers(
         if values.shape == shape:
             return values
     except ValueError:
-        pass  # its message counts from the start of the block, and names not every defect
-    original = "the file is truncated, damaged or not one of the original text files"
+        pass  # its row number is relative to the block, and it misses some defects
+    remedy = "truncated, damaged or not an original text file; supply the original"
     for i, line in enumerate(lines, first_row + 1):
         fields = line.decode("ascii", "replace").split(comma)
         if len(fields) != shape[1]:
             raise DataError(
                 f"{where}, row {i}: {len(fields)} fields, expected {shape[1]} ({spec.n_pixels} "
-                f"pixels and the label); {original}"
+                f"pixels and the label); {remedy}"
             )
         for k, field in enumerate(fields):
             if not is_number(field):
                 raise DataError(
-                    f"{where}, row {i}, field {k + 1}: {field.strip()[:20]!r} found, expected a "
-                    f"number; {original}"
+                    f"{where}, row {i}, field {k + 1}: {field.strip()[:20]!r} is not a number; "
+                    f"{remedy}"
                 )
-    raise DataError(f"{where}, rows from {first_row + 1} on: not all fields are numbers")
+    raise DataError(f"{where}, from row {first_row + 1}: a field is not a number; {remedy}")
 
 
 def is_number(text: str) -> bool:
-    """Whether Python reads the text as a number, and without the 1_0 that only Python knows."""
+    """Whether the text is a number; unlike Python, 1_0 does not count as one."""
     try:
         float(text)
     except ValueError:
@@ -269,11 +269,11 @@ def _wrong_count(rows: int, spec: DatasetSpec, n_rows: int, where: str) -> str:
         part, other, n_other = other, part, spec.n_train_file
     most = _most_rows(spec)
     count = f"more than {most}" if rows > most else str(rows or "no")
-    advice = "supply the whole file, of this set"
+    advice = f"supply the complete file of {spec.name}"
     if rows == n_other:
-        advice = f"the {other} file has as many: are the two swapped?"
+        advice = f"that is the size of the {other} file: are the two swapped?"
     return (
-        f"{where}: holds {count} rows, expected {n_rows} in the {part} file of {spec.name}; "
+        f"{where}: contains {count} rows, expected {n_rows} in the {part} file of {spec.name}; "
         f"{advice}"
     )
 
@@ -283,7 +283,7 @@ def _wrong_count(rows: int, spec: DatasetSpec, n_rows: int, where: str) -> str:
 
 @dataclass(frozen=True)
 class NpzArray:
-    """An array of which only the header was read, at the start of its numbers."""
+    """An array whose header has been read; the stream is at the first number."""
 
     stream: IO[bytes]
     key: str
@@ -295,7 +295,7 @@ class NpzArray:
 def read_npz(path: Path, spec: DatasetSpec) -> Content:
     """Read X, Y, Xtest and Ytest; DataError names file, array, row and defect.
 
-    X is (n, n_pixels) or (n, height, width); Y is (n,), or (n, classes) with a single 1 a row.
+    X is (n, n_pixels) or (n, height, width); Y is (n,), or (n, classes) if one-hot.
     """
     most = _most_rows(spec) * max(spec.n_pixels, spec.n_classes) * LARGEST_NUMBER + HEADER_BYTES
     with opened_zip(path, f".npz with {_listed(KEYS)}") as archive:
@@ -303,7 +303,7 @@ def read_npz(path: Path, spec: DatasetSpec) -> Content:
         if missing := [key for key in KEYS if f"{key}.npy" not in names]:
             found = _listed([name.removesuffix(".npy") for name in names]) or "nothing"
             raise DataError(
-                f"{path}: has no {_listed(missing)}; expected {_listed(KEYS)}, found {found}"
+                f"{path}: has no {_listed(missing)}; expected arrays {_listed(KEYS)}, found {found}"
             )
         contents: list[Any] = []
         for key in KEYS:
@@ -312,40 +312,40 @@ def read_npz(path: Path, spec: DatasetSpec) -> Content:
                 _require_expected(array, spec, path)
                 read = _pixels if key.startswith("X") else _labels
                 contents.append(read(array, spec, path))
-                if stream.read(1):  # reaching the end also checks the CRC-32
+                if stream.read(1):  # reading to the end also verifies the CRC-32
                     raise DataError(
-                        f"{path}: {key} has more bytes than its {array.shape} numbers; "
-                        "save it again"
+                        f"{path}: {key} has more bytes than its shape {array.shape} needs; "
+                        "save the file again"
                     )
     return Content(*contents)
 
 
 def read_header(stream: io.BufferedReader, key: str, path: Path) -> NpzArray:
-    """Read the header of an array; DataError for one that is damaged."""
+    """Read the header of an array; DataError if it is damaged."""
     start = io.BytesIO(stream.peek()[:HEADER_BYTES])
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            warnings.simplefilter("ignore")  # numpy warns of headers written by Python 2
             read = {
                 (1, 0): npy.read_array_header_1_0,
                 (2, 0): npy.read_array_header_2_0,
             }[npy.read_magic(start)]
             shape, by_columns, dtype = read(start)
     except (ValueError, RecursionError, *DAMAGED_HEADER) as error:
-        raise DataError(f"{path}: {key} has a damaged header; save it again") from error
+        raise DataError(f"{path}: {key} has a damaged header; save the file again") from error
     stream.read(start.tell())
     return NpzArray(stream, key, shape, dtype, "F" if by_columns else "C")
 
 
 def _require_expected(array: NpzArray, spec: DatasetSpec, path: Path) -> None:
-    """Raise DataError unless shape and type are those of the array of the set."""
+    """Raise DataError unless shape and type are as expected."""
     key, found, dtype = array.key, array.shape, array.dtype
     if not _fits(key, found, spec):
         n = _rows(key, spec)
-        expected = f"({n},) or, one-hot, ({n}, {spec.n_classes})"
+        expected = f"({n},), or ({n}, {spec.n_classes}) if one-hot,"
         if key.startswith("X"):
             expected = f"({n}, {spec.n_pixels}) or {(n, *spec.image)}"
-        advice = "supply the whole set, in its original order"
+        advice = "supply the whole data set, in its original order"
         if others := [other for other in KEYS if _fits(other, found, spec)]:
             advice = f"that is the shape of {others[0]}: are arrays swapped?"
         elif _fits(key, found[::-1], spec):
@@ -354,7 +354,7 @@ def _require_expected(array: NpzArray, spec: DatasetSpec, path: Path) -> None:
             f"{path}: {key} has shape {found}, expected {expected} for {spec.name}; {advice}"
         )
     if dtype.kind not in "fiub" or dtype.itemsize > LARGEST_NUMBER:
-        raise DataError(f"{path}: {key} has type {dtype}, expected numbers")
+        raise DataError(f"{path}: {key} has type {dtype}, expected real numbers; convert it")
 
 
 def _rows(key: str, spec: DatasetSpec) -> int:
@@ -362,7 +362,7 @@ def _rows(key: str, spec: DatasetSpec) -> int:
 
 
 def _fits(key: str, shape: tuple[int, ...], spec: DatasetSpec) -> bool:
-    """Whether an array can only be the rows of the set; dimensions of 1 say nothing of images."""
+    """Whether the shape is that of the array `key`; image dimensions of size 1 are ignored."""
     n = _rows(key, spec)
     if key.startswith("X"):
         sizes, image = (tuple(d for d in dims if d != 1) for dims in (shape[1:], spec.image))
@@ -371,7 +371,7 @@ def _fits(key: str, shape: tuple[int, ...], spec: DatasetSpec) -> bool:
 
 
 def _are_labels(shape: tuple[int, ...], n: int) -> bool:
-    """Whether it is a number for each of n images, in a row or a column."""
+    """Whether the shape is that of n labels, as a row or a column."""
     return math.prod(shape) == n and n in shape
 
 
@@ -396,8 +396,8 @@ def _labels(array: NpzArray, spec: DatasetSpec, path: Path) -> NDArray[np.uint8]
         if len(wrong) > 0:
             found = ", ".join(f"{value:g}" for value in one_hot[wrong[0]])
             raise DataError(
-                f"{where}, row {wrong[0] + 1}: {found} found, expected one-hot labels: a single 1 "
-                f"and {one_hot.shape[1] - 1} times 0; or supply a label a row"
+                f"{where}, row {wrong[0] + 1}: {found} is not a one-hot label; expected a single "
+                f"1 and {one_hot.shape[1] - 1} zeros, or one label per row"
             )
         labels = one_hot.argmax(axis=1).astype(np.float64)
     return canonical_labels(labels, spec, where)
@@ -409,10 +409,11 @@ def _all_numbers(array: NpzArray, path: Path) -> NDArray[Any]:
 
 
 def read_numbers(array: NpzArray, n: int, path: Path) -> NDArray[Any]:
-    """Read the next ``n`` numbers of an array; DataError where it ends before."""
+    """Read the next ``n`` numbers of an array; DataError if it ends too early."""
     data = array.stream.read(n * array.dtype.itemsize)
     if len(data) < n * array.dtype.itemsize:
         raise DataError(
-            f"{path}: {array.key} ends before its {array.shape} numbers do; save it again"
+            f"{path}: {array.key} is truncated: shape {array.shape} needs more bytes; save the "
+            "file again"
         )
     return np.frombuffer(data, dtype=array.dtype)

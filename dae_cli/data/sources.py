@@ -1,9 +1,8 @@
-"""From the name of a set to its content: your files, the cache, the download, the recipe.
+"""Find the content of a data set: user files, cache, download or recipe.
 
-The order is that of `SOURCES`, and every command walks it. The origin is never silent: every result
-says where the content came from, and regenerated content is never called original. What lies in the
-cache is called original only if a published digest proves it or the user's file says so, and the
-entry records how far that is to be trusted.
+Every command tries the sources in the order of `SOURCES`. Every result records where the content
+came from, and regenerated content is never labelled original. The cache labels content original
+only if it matches a published digest or comes from the user's files; the entry records the trust.
 """
 
 from __future__ import annotations
@@ -59,16 +58,16 @@ Place = Literal["yours", "cache", "download", "recipe"]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What the user says of where data are to come from."""
+    """The user's choices of where data come from."""
 
     data_dir: Path | None = None
-    """The user's files; default ``DAE_DATA_DIR``."""
+    """Folder with the user's files; default: ``DAE_DATA_DIR``."""
     origin: Origin | None = None
-    """Accept nothing else; default: the original where it can be had."""
+    """The only origin to accept; default: the original if available."""
     accept_unverified: bool = False
-    """Take the user's files even if nothing shows that they are the original."""
+    """Accept the user's files even without evidence that they are the original."""
     photos: Path | None = None
-    """The user's photographs; default: those that come with the dependencies."""
+    """Folder with the user's photographs; default: those shipped with the dependencies."""
 
 
 def _silent(_: str) -> None:
@@ -77,37 +76,37 @@ def _silent(_: str) -> None:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a source has of a set: a copy of it, or a way to have one."""
+    """What a source has for a data set: a copy, or a way to get one."""
 
     place: Place
     origin: Origin
     source: str
-    """Where it is or comes from, in words."""
+    """Where it comes from, for messages."""
     paths: tuple[Path, ...] = ()
-    """The files of a copy."""
+    """Files of the copy; empty if there is none yet."""
     sha256: str | None = None
-    """As recorded or published; None where it is not known yet."""
+    """Recorded or published digest; None if not known yet."""
     trust: Trust | None = None
     usable: bool = True
-    """Whether it would be taken: not damaged, not outdated, and proven or given by the user."""
+    """Whether it may be used: not damaged, not outdated, and verified or supplied by the user."""
     read: Callable[[], tuple[Content, Prepared]] | None = None
-    """Read a copy to its last byte and say what it is. Raises DataError when it is not sound."""
+    """Read a copy completely: content and provenance. DataError if damaged or not the data set."""
     ready: Callable[[Note], Prepared | None] = lambda _: None
-    """Find it as it lies, read to the last byte; None where it is still to be had."""
+    """Return the copy if the cache already has it, intact; otherwise None."""
     obtain: Callable[[Note], Prepared | None] = lambda _: None
-    """Bring it into the cache. Raises DataError, or DownloadError where it cannot be had."""
+    """Write it to the cache. Raises DataError, or DownloadError if it is not available."""
 
     @property
     def n_bytes(self) -> int:
-        """Size of the files."""
+        """Total size of the files."""
         return sum(path.stat().st_size for path in self.paths)
 
 
 def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Prepared:
-    """Make sure that the set lies on this machine, and say where it came from.
+    """Make a data set available in the cache, and return its provenance.
 
-    Raises DataError for an unknown name, files that cannot be used, or no such origin, and
-    DownloadError where it can neither be fetched nor regenerated.
+    Raises DataError for an unknown name, unusable files or an unavailable origin, and DownloadError
+    if the data set can be neither downloaded nor regenerated.
     """
     if name == PHOTOGRAPHS:
         return prepare_photographs(options.photos)
@@ -123,7 +122,7 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
             break
     with exclusive(spec.name, note):
         failure: DownloadError | None = None
-        # Looked at once more, since another process may have made it meanwhile.
+        # Check again: another process may have prepared it while this one waited for the lock.
         for offer in yours or _usable(spec, options, _silent):
             if failure:
                 note(str(failure))
@@ -132,19 +131,19 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
                     return found
             except DownloadError as error:
                 failure = error
-    generated = ", it is generated: leave out --origin original" if spec.recipe else ""
+    generated = ", or remove --origin original to regenerate it" if spec.recipe else ""
     raise failure or DownloadError(
-        f"{name}: its original is not published{generated}; give its files with --data-dir: "
-        f"{what_is_looked_for(spec)}"
+        f"{name}: the original is not published; put {what_is_looked_for(spec)} into a folder and "
+        f"pass it with --data-dir{generated}"
     )
 
 
 def foresee(
     name: str, options: DataOptions = DataOptions(), note: Note = _silent
 ) -> Prepared | str:
-    """What `prepare` would come to; nothing is fetched, generated or written.
+    """Predict the result of `prepare` without downloading, generating or writing anything.
 
-    In words alone where its content is not known yet. Raises DataError as `prepare` does.
+    Returns a description if the content is not known yet. Raises DataError as `prepare` does.
     """
     if name == PHOTOGRAPHS or isinstance(name, OwnDataset):
         return prepare(name, options, note)
@@ -159,13 +158,13 @@ def foresee(
         if offer.place in ("download", "recipe"):
             ways.append(offer)
     if not ways:
-        return f"your files alone: {what_is_looked_for(spec)}"
-    words = ("fetched" if offer.place == "download" else offer.source for offer in ways)
-    source = f"would be {', else '.join(words)}"
+        return f"only available from your files ({what_is_looked_for(spec)})"
+    words = ("downloaded" if offer.place == "download" else offer.source for offer in ways)
+    source = f"would be {' or, if that fails, '.join(words)}"
     if spec.recipe and spec.recipe.uses_mnist and ways[-1].place == "recipe":
         mnist = foresee(MNIST.name, replace(options, origin=None))
         origin = mnist if isinstance(mnist, str) else mnist.source
-        source += f", which {origin}" if "would" in origin else f", {origin}"
+        source += f"; MNIST {origin}" if "would" in origin else f"; MNIST: {origin}"
     first = ways[0]
     if len(ways) > 1 or not first.sha256:
         return source
@@ -174,29 +173,29 @@ def foresee(
 
 
 def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
-    """Read every byte of a copy: what it is, None if it is not sound; and that in words."""
+    """Read a copy completely. Returns its provenance, None if unusable, and a description."""
     assert offer.read is not None, offer
     try:
         content, found = offer.read()
     except DataError as error:
         return None, str(error)
-    published = "the published content; " if found.sha256 in spec.known_sha256 else ""
+    published = "matches the published content; " if found.sha256 in spec.known_sha256 else ""
     common = content.common_rows
     more = f"; {common}" if common and common not in found.source else ""
-    return found, f"sound: {published}{found.source}{more}"
+    return found, f"OK: {published}{found.source}{more}"
 
 
 def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:
-    """Where a set is looked for; of MNIST, which has four files, their folders."""
+    """Download addresses of a data set; for MNIST, which has four files, those of the folders."""
     if spec is MNIST:
         return addresses_of("", MNIST_ADDRESSES)
     return addresses_of(spec.archive.name, ADDRESSES) if spec.archive else ()
 
 
 def offers(name: str, options: DataOptions, note: Note = _silent) -> Iterator[Offer]:
-    """Every copy of a set and every way to have one, in the order in which they are taken.
+    """Yield every copy of a data set and every way to get one, in order of preference.
 
-    Raises DataError when the user's folder holds what can only be meant as the set, but is not.
+    Raises DataError if a file in the user's folder is clearly meant as the data set but is not.
     """
     if isinstance(name, OwnDataset):
         yield from _own_offers(name)
@@ -206,7 +205,7 @@ def offers(name: str, options: DataOptions, note: Note = _silent) -> Iterator[Of
 
 
 def _own_offers(dataset: OwnDataset) -> Iterator[Offer]:
-    """The files of a user's own data set, and its entry of the cache."""
+    """The files of a user's own data set, and its cache entry."""
     facts = dataset.facts
     assert facts is not None, dataset
     file, entry = facts.declaration.file, entry_of(dataset, facts)
@@ -227,12 +226,12 @@ def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Off
     wanted = options.origin
     if wanted == "regenerated" and spec.recipe is None:
         raise DataError(
-            f"{spec.name} has no recipe, there is the original alone; leave out --origin "
-            f"regenerated, or leave out what is trained on {spec.name}"
+            f"{spec.name} cannot be regenerated: it has no recipe; remove --origin regenerated, "
+            f"or leave out the experiments on {spec.name}"
         )
     for source in SOURCES:
         if wanted == "regenerated" and source is _your_files:
-            continue  # what lies there need not be sound
+            continue  # damaged files do not matter then
         for offer in source(spec, options, note):
             if offer.usable and wanted in (None, offer.origin):
                 yield offer
@@ -244,7 +243,7 @@ def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator
     if (files := find_user_files(folder, spec)) is None:
         wanted = what_is_looked_for(spec)
         note(
-            f"{folder} has no files of {spec.name}: looked for {wanted}; "
+            f"{folder} contains no files of {spec.name}: looked for {wanted}; "
             f"found {what_lies_in(folder)}"
         )
         return
@@ -252,7 +251,7 @@ def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator
     yield Offer(
         "yours",
         "original",
-        f"the user's {files}",
+        str(files),
         files.paths,
         read=lambda: _read_and_judge(files, spec, accepted)[:2],
         ready=lambda _: _read_before(files, spec, accepted),
@@ -264,16 +263,16 @@ def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
     for origin, path in entries(spec):
         read = partial(checked_entry, path, spec)
         if (known := recorded(path)) is None:
-            source = "damaged; delete it, or have the set fetched or generated again"
+            source = "damaged; delete it, or run dae data fetch to replace it"
             yield Offer("cache", origin, source, (path,), usable=False, read=read)
             continue
         unused, recipe = "", spec.recipe
         if origin == "original" and known.trust != "verified":
-            unused = f"{known.trust}, used only while your file is given"
+            unused = f"{known.trust}, so used only if your files are given"
         elif origin == "regenerated" and not (
             recipe and path.stem.endswith(recipe.id) and known.sha256 == recipe.sha256
         ):
-            unused = "an older recipe's, not used"
+            unused = "not used: made by another version of the recipe"
         source = f"{known.source}; {unused}" if unused else known.source
         yield Offer(
             "cache",
@@ -289,10 +288,10 @@ def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
 
 
 def _download(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
-    if published_addresses(spec):  # which refuses a DAE_MIRROR that is no address
+    if published_addresses(spec):  # raises DataError for an invalid DAE_MIRROR
         expected = next(iter(spec.known_sha256), None)
         obtain = partial(_fetch, spec, options)
-        yield Offer("download", "original", "the download", sha256=expected, obtain=obtain)
+        yield Offer("download", "original", "download", sha256=expected, obtain=obtain)
 
 
 def _recipe(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
@@ -302,7 +301,7 @@ def _recipe(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]
 
 
 SOURCES = (_your_files, _cache, _download, _recipe)
-"""Each takes the facts of a set, the user's options and a receiver of notes."""
+"""Functions of the facts, the user's options and a callback for notes; they yield offers."""
 
 
 def _pointer(files: UserFiles, spec: DatasetSpec) -> Path:
@@ -310,7 +309,7 @@ def _pointer(files: UserFiles, spec: DatasetSpec) -> Path:
 
 
 def _read_before(files: UserFiles, spec: DatasetSpec, accept_unverified: bool) -> Prepared | None:
-    """The entry that the files became, if they were read before."""
+    """Return the cache entry made from the files, if they were read before."""
     if (pointer := read_pointer(_pointer(files, spec))) is None:
         return None
     entry, judgement = pointer
@@ -321,7 +320,7 @@ def _read_before(files: UserFiles, spec: DatasetSpec, accept_unverified: bool) -
     accepted = known.trust != "unverified" or accept_unverified or nothing_is_known(spec)
     if is_known_meanwhile or not accepted:
         return None
-    return replace(known, source=f"the user's {files} ({judgement})")
+    return replace(known, source=f"{files} ({judgement})")
 
 
 def _from_user_files(
@@ -340,32 +339,32 @@ def _read_and_judge(
     content = files.read()
     sha256 = content_digest(spec, content)
     trust, judgement = judge(files, content, sha256, spec, accept_unverified)
-    source = f"the user's {files} ({judgement})"
+    source = f"{files} ({judgement})"
     found = Prepared(spec.name, files.paths[0], "original", sha256, source, trust)
     return content, found, judgement
 
 
 def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
     if spec is MNIST:
-        note("fetching MNIST")
+        note("downloading MNIST")
         content = fetch_mnist(chosen_folder(options.data_dir))
-        proven = "the four files, downloaded (verified: the published content)"
+        source = "the four files, downloaded (verified: matches the published content)"
     else:
-        note(f"fetching the original archive of {spec.name}")
+        note(f"downloading the original archive of {spec.name}")
         content = _fetch_archive(spec, options.origin == "original")
-        proven = "the original archive, downloaded (verified: the published SHA-1)"
+        source = "the original archive, downloaded (verified: matches the published SHA-1)"
     sha256 = content_digest(spec, content)
     if spec.known_sha256 and sha256 not in spec.known_sha256:
         note(
-            f"{spec.name}: the archive has the published SHA-1 but other content than was known, "
-            f"{sha256[:12]}…; please report this"
+            f"{spec.name}: the archive has the published SHA-1, but its content has the unknown "
+            f"SHA-256 {sha256[:12]}…; please report this"
         )
-    found = Prepared(spec.name, cache_folder(), "original", sha256, proven, "verified")
+    found = Prepared(spec.name, cache_folder(), "original", sha256, source, "verified")
     return _store(spec, content, found, note)
 
 
-def _fetch_archive(spec: DatasetSpec, insisted: bool) -> Content:
-    """The published archive; `insisted`: on the original, which nothing replaces."""
+def _fetch_archive(spec: DatasetSpec, required: bool) -> Content:
+    """Download the published archive; `required` if nothing else is accepted instead."""
     archive = spec.archive
     assert archive is not None
     addresses = published_addresses(spec)
@@ -375,15 +374,17 @@ def _fetch_archive(spec: DatasetSpec, insisted: bool) -> Content:
                 return read_archive(path, spec)
             except DataError as error:
                 raise DownloadError(
-                    f"{path.name}: has the published SHA-1 but cannot be read ({error}); please "
+                    f"{path.name} has the published SHA-1 but cannot be read ({error}); please "
                     "report this"
                 ) from error
     except DownloadError as error:
-        if spec.recipe and not insisted:
+        if spec.recipe and not required:
             raise
-        only = "; it is regenerated only where no original is asked for, by --origin original or "
-        only = f"{only}by a run that had it" if spec.recipe else ""
-        raise DownloadError(f"{error}\n  supply {archive.name} with --data-dir{only}") from error
+        why = "not regenerated, because --origin original or the run requires the original; "
+        why = why if spec.recipe else ""
+        raise DownloadError(
+            f"{error}\n  {why}if you have {archive.name}, pass its folder with --data-dir"
+        ) from error
 
 
 def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:
@@ -392,23 +393,24 @@ def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Not
 
     note(f"regenerating {spec.name} from the published recipe")
     content = recipe.generate(spec, mnist)
-    check_shape(spec, content, f"its recipe, {recipe.function}")
+    check_shape(spec, content, f"recipe {recipe.function}")
     sha256 = content_digest(spec, content)
     if sha256 != recipe.sha256:
         raise DataError(
-            f"{spec.name}: this machine regenerates other bytes ({sha256[:12]}…) than the recipe "
-            f"({recipe.sha256[:12]}…); please report this with the version of numpy"
+            f"{spec.name}: the regenerated content has SHA-256 {sha256[:12]}…, expected "
+            f"{recipe.sha256[:12]}…; please report this with your version of numpy"
         )
-    source = f"{recipe.words} by the published recipe"
+    source = f"published recipe {recipe.id}"
+    if recipe.uses_mnist:
+        source += " applied to MNIST"
     if recipe.exact:
-        source = "rebuilt from MNIST, pixel for pixel the original"
-    source += f" (recipe {recipe.id})"
+        source += ", identical to the original"
     found = Prepared(spec.name, cache_folder(), "regenerated", sha256, source, "")
     return _store(spec, content, found, note)
 
 
 def _store(spec: DatasetSpec, content: Content, found: Prepared, note: Note) -> Prepared:
-    """Write an entry; where the same content lies proven in the cache, that stays."""
+    """Write a cache entry, unless the same content is already there and verified."""
     if common := content.common_rows:
         note(f"{spec.name}: {common}")
     generated = spec.recipe if found.origin == "regenerated" else None

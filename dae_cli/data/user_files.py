@@ -1,4 +1,4 @@
-"""The user's own files of a set: an archive, text files, an ``.npz``, the four files of MNIST."""
+"""Find a data set in the user's files: archive, text files, ``.npz``, or MNIST's four files."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _MAY_HOLD_DATA = (
     *(".gz", ".h5", ".hdf5", ".mat", ".npy", ".npz", ".parquet", ".part", ".pickle", ".pkl"),
     *(".rar", ".tar", ".tgz", ".tsv", ".txt", ".xz", ".zip"),
 )
-"""Endings of files that are meant as a set where they have its name, in small letters."""
+"""Lower-case endings of files that could contain a data set."""
 
 
 @dataclass(frozen=True)
 class UserFiles:
-    """The files found for one set, and how to read them."""
+    """The files found for a data set, and how to read them."""
 
     folder: Path
-    """Where they were found; they may lie in subfolders of it."""
+    """Folder of the files; they may be in its subfolders."""
     paths: tuple[Path, ...]
     read: Callable[[], Content]
     archive: bool
-    """Whether the file claims to be the published archive, whose SHA-1 is known."""
+    """Whether the file may be the published archive, whose SHA-1 is known."""
 
     @cached_property
     def key(self) -> str:
-        """Names what the files hold, whatever they are called and whenever they were written.
+        """Digest of the files' content, independent of their names and times.
 
-        Raises DataError when a file has vanished or cannot be read.
+        Raises DataError if a file has vanished or cannot be read.
         """
         digests = [file_digest(path, "sha256") for path in self.paths]
         return hashlib.sha256(repr((self.archive, digests)).encode()).hexdigest()[:16]
@@ -55,23 +55,23 @@ class UserFiles:
 
 
 class _Wanted(NamedTuple):
-    """A file that is looked for: the names it may have, and the subfolders it may lie in."""
+    """A file to look for: its possible names and subfolders."""
 
     names: tuple[str, ...]
     folders: tuple[str, ...] = ("",)
 
 
 class _Form(NamedTuple):
-    """A way in which a set may be supplied."""
+    """A set of files that together contain a data set."""
 
     files: tuple[_Wanted, ...]
     read: Callable[..., Content]
-    """Takes a path for each of the files, and the spec."""
+    """Takes one path per file, and the spec."""
     archive: bool = False
 
 
 def chosen_folder(data_dir: Path | None) -> Path | None:
-    """The folder given, else ``DAE_DATA_DIR``, else None; DataError if it is no folder."""
+    """Return `data_dir`, else ``DAE_DATA_DIR``, else None; DataError if it is not a folder."""
     given_by = "--data-dir"
     if data_dir is None:
         if not (named := os.environ.get("DAE_DATA_DIR")):
@@ -80,17 +80,17 @@ def chosen_folder(data_dir: Path | None) -> Path | None:
     about = _status(data_dir)
     if about is None or not stat.S_ISDIR(about.st_mode):
         what = "is a file" if about else "does not exist"
-        raise DataError(f"{given_by} {data_dir}: {what}; expected the folder that holds the files")
+        raise DataError(f"{given_by} {data_dir}: {what}; expected the folder with the data files")
     return data_dir
 
 
 def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
-    """Look for the set in ``folder`` and in its subfolders that are named after it.
+    """Look for a data set in ``folder`` and in its subfolders named after the data set.
 
-    The archive comes before the text files, and these before the ``.npz``; a name may have other
-    capitals or separators, or be the archive's.
-    Raises DataError when some but not all files of a form are there, when what can only be meant as
-    this set cannot be taken, or when the folder cannot be read.
+    The archive is preferred to text files, and these to the ``.npz``. Names may differ in case and
+    separators, and may use the archive's name.
+    Raises DataError if some files of a form are missing, if a file is clearly meant as this data
+    set but cannot be read, or if the folder cannot be read.
     """
     places = list(dict.fromkeys(_places(folder, spec)))
     for form in _forms(spec):
@@ -106,38 +106,36 @@ def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
                     str(PurePosixPath(w.folders[0], w.names[0])) for w in lacking
                 )
                 have = " and ".join(str(path) for path in paths)
-                partly = f"{place}: has {have} but not {missing}; put all there"
+                partly = f"{place}: found {have} but not {missing}; put all of them there"
         if partly:
             raise DataError(partly)
     for path in (path for place in places for path in _listed(place)):
         if _is_near_miss(path, spec):
-            inside = f" (a folder that holds {what_lies_in(path)})" if path.is_dir() else ""
+            inside = f" (a folder with {what_lies_in(path)})" if path.is_dir() else ""
             name = spec.name.upper() if spec is MNIST else spec.name
             raise DataError(
-                f"{path}{inside}: seems to be meant as {name}, but cannot be read as it is; "
-                f"expected {what_is_looked_for(spec)}; rename or unpack it, or move it out of the "
-                "data folder"
+                f"{path}{inside}: seems to be meant as {name}, but has an unsupported name or "
+                f"format; expected {what_is_looked_for(spec)}; rename, unpack or convert it, or "
+                "move it out of the data folder"
             )
     return None
 
 
 def what_is_looked_for(spec: DatasetSpec) -> str:
-    """The files of a set, in words."""
-    *others, last = (
-        " with ".join(wanted.names[0] for wanted in form.files) for form in _forms(spec)
-    )
+    """Describe the files that can contain a data set."""
+    *others, last = (" + ".join(wanted.names[0] for wanted in form.files) for form in _forms(spec))
     return f"{', '.join(others)}, or {last}" if others else last
 
 
 def what_lies_in(folder: Path) -> str:
-    """The first names in a folder, in words."""
+    """Describe the contents of a folder by the first names."""
     names = sorted(path.name for path in _listed(folder))
     return some(names, 5) or "nothing"
 
 
 def _forms(spec: DatasetSpec) -> Iterator[_Form]:
     if spec is MNIST:
-        # Some unpackers turn the hyphen before idx to a dot.
+        # Some unpackers replace the hyphen before idx by a dot.
         spellings = [(name, name.replace("-idx", ".idx")) for name in MNIST_FILES]
         files = (_Wanted(tuple(n + end for n in both for end in (".gz", ""))) for both in spellings)
         yield _Form(tuple(files), read_mnist)
@@ -155,12 +153,12 @@ def _forms(spec: DatasetSpec) -> Iterator[_Form]:
 
 
 def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
-    """The folder, its subfolders named after the set or its archive, and theirs."""
+    """Yield the folder and, two levels deep, subfolders named after the data set or its archive."""
     names = {_squashed(spec.name)}
     if spec.archive:
         names.add(_squashed(PurePosixPath(spec.archive.name).stem))
     if spec is MNIST:
-        names.add("raw")  # torchvision keeps the files in MNIST/raw
+        names.add("raw")  # torchvision stores the files in MNIST/raw
     yield folder
     yield folder / spec.name
     for path in (p for p in _listed(folder) if _squashed(p.name) in names and p.is_dir()):
@@ -169,10 +167,10 @@ def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
 
 
 def _find(place: Path, wanted: _Wanted) -> Path | None:
-    """The file of one of the names, else the only one spelled alike.
+    """Find a file with one of the names, else the only one that differs in case or separators.
 
-    It may lie in a folder of such a name, as some unpackers leave it. Raises DataError for such a
-    folder without the file in it, and for two files that differ in capitals or separators.
+    It may be in a folder of that name, as some unpackers leave it. Raises DataError for such a
+    folder without the file, and for two files that differ only in case or separators.
     """
     keys = dict.fromkeys(_squashed(name) for name in wanted.names)
     places = [place / folder for folder in wanted.folders]
@@ -191,26 +189,26 @@ def _find(place: Path, wanted: _Wanted) -> Path | None:
             alike = [path for path in alike if _is_file(path)]
             if len(alike) > 1:
                 raise DataError(
-                    f"{where}: {' and '.join(path.name for path in alike)} may both be meant as "
-                    f"{wanted.names[0]}; give one of them that name, or move one of them away"
+                    f"{where}: {' and '.join(path.name for path in alike)} could both be "
+                    f"{wanted.names[0]}; rename one of them to that, or move one away"
                 )
             if alike:
                 return alike[0]
     if folders:
         raise DataError(
-            f"{folders[0]}: is a folder without {wanted.names[0]} in it, expected that file; put "
-            "it there or beside the folder, or move the folder out of the data folder"
+            f"{folders[0]}: is a folder without the expected file {wanted.names[0]}; put the file "
+            "there or next to the folder, or move the folder out of the data folder"
         )
     return None
 
 
 def _is_near_miss(path: Path, spec: DatasetSpec) -> bool:
-    """Whether it can only be meant as this set, but is not what is read."""
+    """Whether a path is clearly meant as this data set, but has a name or format not read."""
     files = [wanted for form in _forms(spec) for wanted in form.files]
     meant = {_meant_name(name) for wanted in files for name in wanted.names}
     if spec is MNIST:
         endings = path.name.casefold().partition(".")[2]
-        # mnist.zip is the archive of basic, and mnist.amat may be its text.
+        # mnist.zip is the archive of basic, and mnist.amat may be one of its text files.
         if endings and not endings.startswith(("amat", "zip")):
             meant.add(MNIST.name)
     else:
@@ -228,18 +226,18 @@ def _is_near_miss(path: Path, spec: DatasetSpec) -> bool:
 
 
 def _squashed(name: str) -> str:
-    """A name without what copies of a file differ in: capitals and separators."""
+    """Normalize a name: lower case, without separators."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 def _meant_name(name: str) -> str:
-    """The squashed name without endings, and without what is added to those of copies."""
+    """Normalize a name, without endings and marks of copies such as "copy of"."""
     name = name.casefold().replace(".idx", "-idx").removeprefix("copy of ")
     return _squashed(re.split(r"[.(]|[ _-]+copy\b", name)[0])
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What lies in a folder, except hidden files; nothing where it cannot be listed."""
+    """Return the visible contents of a folder; empty if it cannot be listed."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError:
@@ -247,7 +245,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether the file is there; DataError if it is something else, or cannot be looked for."""
+    """Whether the file exists; DataError if it is not a regular file or cannot be checked."""
     if (about := _status(path)) is None:
         return False
     if not stat.S_ISREG(about.st_mode):
@@ -257,15 +255,15 @@ def _is_file(path: Path) -> bool:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What is at the path, None if nothing is; unlike ``Path.exists``, never silent on errors."""
+    """Status of the path; None if nothing is there. Unlike ``Path.exists``, reports errors."""
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         if path.is_symlink():
-            raise DataError(f"{path}: is a link to a place that does not exist") from None
+            raise DataError(f"{path}: is a broken link; fix or remove it") from None
         return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"{path}: cannot be looked for ({reason}); check the permissions of its folder"
+            f"{path}: cannot be accessed ({reason}); check the permissions of its folder"
         ) from error

@@ -1,1 +1,1 @@
-"""The engines: who computes a step, torch by the equations or compiled kernels in one pass."""
+"""Engines, which compute training steps: plain torch operations or fused compiled kernels."""

@@ -1,9 +1,10 @@
-"""The nonlinear functions, a number at a time; LLVM vectorises the loops that call them.
+"""Scalar activation functions; LLVM vectorises the loops that call them.
 
-Only products, sums and quotients that round as IEEE 754 says, and bits: no library's exp or log,
-no contraction to fused multiply-adds. So they give the same bits on every processor.
+They use only additions, multiplications, divisions (rounded according to IEEE 754) and bit
+operations: no library's exp or log, no contraction to fused multiply-adds. The results are
+therefore identical, bit for bit, on every processor.
 
-Both sides of the sigmoid come from e = exp(−|a|), which lies in (0, 1]:
+Both functions are computed from e = exp(−|a|), which lies in (0, 1]:
 
     sigm(a) = 1/(1 + e) for a ≥ 0, e/(1 + e) for a < 0        log(1 + eᵃ) = max(a, 0) + log(1 + e)
 """
@@ -18,17 +19,17 @@ from dae_cli.compilation import inlined
 
 F = np.float32
 
-# log(2) in two parts: the first has so few bits that its multiples are exact.
+# log(2) in two parts; the first has few enough bits that its integer multiples are exact.
 _LOG2, _LOG2_REST = F(0.693359375), F(math.log(2) - 0.693359375)
 _PER_LOG2 = F(1 / math.log(2))
-# Added to a number, it leaves the nearest integer in the low bits.
+# Adding this to a number leaves the nearest integer in its low bits.
 _ROUNDING = F(1.5 * 2.0**23)
-# exp of less is no normal number.
+# Below this, exp is not a normal float32 number.
 _LEAST = F(-87.0)
-# The Taylor polynomial of exp is off by less than 1e-8 on ±log(2)/2.
+# Taylor polynomial of exp; its error is below 1e-8 within ±log(2)/2.
 _E2, _E3, _E4, _E5, _E6, _E7 = (F(1 / math.factorial(k)) for k in range(2, 8))
-# log(m) = 2 artanh(s) with s = (m − 1)/(m + 1): the series is off by less than 1e-8 for m in
-# √½ … √2.
+# log(m) = 2 artanh(s) with s = (m − 1)/(m + 1); the error of the series is below 1e-8 for m from
+# √½ to √2.
 _L3, _L5, _L7, _L9 = F(2 / 3), F(2 / 5), F(2 / 7), F(2 / 9)
 _ROOT_HALF = F(math.sqrt(0.5))
 ZERO, HALF, ONE, TWO = F(0), F(0.5), F(1), F(2)
@@ -36,7 +37,7 @@ ZERO, HALF, ONE, TWO = F(0), F(0.5), F(1), F(2)
 
 @inlined
 def exp_of_minus(size: F) -> F:
-    """Return exp(−size) of a size ≥ 0; NaN stays NaN."""
+    """Return exp(−size) for size ≥ 0; NaN for NaN."""
     x = -size
     if x < _LEAST:
         x = _LEAST
@@ -65,7 +66,7 @@ def sigmoid(a: F) -> F:
 
 @inlined
 def log(x: F) -> F:
-    """Return log(x) of a normal number x > 0; NaN stays NaN."""
+    """Return log(x) for a normal number x > 0; NaN for NaN."""
     bits = F(x).view(np.int32)
     mantissa = np.int32((bits & 0x007FFFFF) | 0x3F000000).view(np.float32)  # ½ … 1
     power = F((bits >> 23) - 126)
@@ -83,6 +84,6 @@ def log(x: F) -> F:
 
 @inlined
 def softplus(a: F) -> F:
-    """Return log(1 + eᵃ), which does not overflow; NaN and infinity stay what they are."""
+    """Return log(1 + eᵃ) without overflow; NaN for NaN, ∞ for ∞."""
     positive = ZERO if a < ZERO else a
     return positive + log(ONE + exp_of_minus(abs(a)))

@@ -1,8 +1,8 @@
-"""Products and functions of blocks: some of the units of a layer, and the rows of a minibatch.
+"""Matrix products and elementwise functions on blocks: a range of units for a whole minibatch.
 
-Matrices are C-contiguous float32 with rows of whole vectors, of which the last numbers are zeros
-(tiles.py); only the first `m` rows of a minibatch are looked at. The bits of a result do not
-depend on the blocks.
+Matrices are C-contiguous float32; rows are padded with zeros to whole vectors (tiles.py). Only the
+first `m` rows of a minibatch are used. Results do not depend on the block size, not even in the
+last bit.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dae_cli.engines.vectors import LANES
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
 
-# Units of which the weights, and rows of a minibatch, stay in the first-level cache.
+# Number of units whose weights fit into the first-level cache together with some rows.
 GROUP = 16
-# Inputs that are multiplied before lanes are summed: part of the numerics.
+# Number of inputs multiplied before the lanes are summed; changing it changes results.
 INPUTS = 512
 
 
-# The three products
+# Matrix products
 
 
 @inlined
@@ -34,7 +34,7 @@ def linear(
 ) -> None:  # fmt: skip
     """out (m, units) = rows (m, inputs) · Wᵀ + bias, for the units first … last.
 
-    `ahead`: the weights are not in the cache yet, those that follow are fetched.
+    `ahead`: the weights are not in the cache yet, so prefetch the next ones.
     """
     parts = (weight.shape[1] + INPUTS - 1) // INPUTS
     part = (weight.shape[1] // LANES + parts - 1) // parts * LANES
@@ -73,9 +73,9 @@ def add_product(left: Matrix, m: int, weight: Matrix, first: int, last: int, out
 @inlined
 def update(
     weight: Matrix, first: int, last: int, scale: F, keep: F,
-    left: Matrix, right: Matrix, m: int, left_too: Matrix, right_too: Matrix, m_too: int,
+    left: Matrix, right: Matrix, m: int, left2: Matrix, right2: Matrix, m2: int,
 ) -> None:  # fmt: skip
-    """W = keep · W + scale · (leftᵀ right + left'ᵀ right'), for the units first … last."""
+    """W = keep · W + scale · (leftᵀ right + left2ᵀ right2), for the units first … last."""
     unit = first
     while unit < last:
         height = _height(last - unit)
@@ -84,7 +84,7 @@ def update(
             width = WIDTH if column + WIDTH * LANES <= weight.shape[1] else 1
             update_tile(
                 height, width, weight, unit, column, scale, keep,
-                left, right, m, left_too, right_too, m_too,
+                left, right, m, left2, right2, m2,
             )  # fmt: skip
             column += width * LANES
         unit += height
@@ -92,13 +92,13 @@ def update(
 
 @inlined
 def _height(left: int) -> int:
-    """Return the rows of the next tile."""
+    """Return the number of rows of the next tile if `left` rows remain."""
     if left >= HEIGHT:
         return HEIGHT
     return 2 if left >= 2 else 1
 
 
-# Number by number
+# Elementwise functions
 
 
 @inlined
@@ -112,7 +112,7 @@ def apply_sigmoid(values: Matrix, m: int, first: int, last: int) -> None:
 
 @inlined
 def back_through_sigmoid(errors: Matrix, codes: Matrix, m: int, first: int, last: int) -> None:
-    """Take errors back through h = sigm(a): errors = errors ∘ h ∘ (1 − h)."""
+    """Backpropagate through h = sigm(a): errors = errors ∘ h ∘ (1 − h)."""
     for r in range(m):
         error, code = errors[r, first:last], codes[r, first:last]
         for j in range(len(error)):
@@ -131,7 +131,7 @@ def add_rows(bias: Vector, scale: F, errors: Matrix, m: int, first: int, last: i
 
 @inlined
 def fill_rows(bias: Vector, m: int, out: Matrix) -> None:
-    """Write a bias into each row."""
+    """Copy the bias to each row of `out`."""
     for r in range(m):
         row = out[r, : len(bias)]
         for j in range(len(bias)):
@@ -140,7 +140,7 @@ def fill_rows(bias: Vector, m: int, out: Matrix) -> None:
 
 @inlined
 def pairwise_sum(values: Vector) -> float:
-    """Return the sum of some numbers, of which nothing is left: halves are added up."""
+    """Return the sum of `values` by adding halves repeatedly; overwrites `values`."""
     count = len(values)
     while count > 1:
         half = (count + 1) // 2
@@ -152,7 +152,7 @@ def pairwise_sum(values: Vector) -> float:
 
 @inlined
 def sum_of(values: Matrix, m: int, width: int) -> float:
-    """Return the sum over m rows of so many numbers, of which nothing is left."""
+    """Return the sum of the first `width` values of m rows; overwrites them."""
     result = 0.0
     for r in range(m):
         result += pairwise_sum(values[r, :width])
@@ -163,7 +163,7 @@ def sum_of(values: Matrix, m: int, width: int) -> float:
 def bernoulli(
     probabilities: Matrix, uniforms: Matrix, m: int, first: int, last: int, out: Matrix
 ) -> None:
-    """Draw ones with these probabilities, else zeros; `out` may be the probabilities."""
+    """Sample 1 with the given probabilities, else 0; `out` may be `probabilities`."""
     for r in range(m):
         p, u, state = probabilities[r, first:last], uniforms[r, first:last], out[r, first:last]
         for j in range(len(state)):

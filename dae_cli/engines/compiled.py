@@ -1,7 +1,7 @@
-"""The compiled engine: steps as kernels of the processor at hand, in memory that is used again.
+"""The compiled engine: kernels compiled for the current processor, working in reused memory.
 
-Rows start at multiples of a cache line and are filled up with zeros to whole vectors, which the
-kernels count on: they look at whole rows of the memory that a tensor is a view of.
+Each row starts at a cache line and is padded with zeros to whole vectors. The kernels rely on this:
+they read the whole padded rows, not only the part that a tensor views.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ Zeros = Callable[[int, int], Tensor]
 
 
 class CompiledEngine:
-    """Float32 on the CPU, one thread; the same bits on every processor."""
+    """Float32 on the CPU, single-threaded; results are bit-identical on every processor."""
 
     name: EngineName = "compiled"
     device = torch.device("cpu")
 
     def zeros(self, rows: int, columns: int) -> Tensor:
-        """Return zeros whose rows are filled up to whole vectors."""
+        """Return zeros whose rows are padded to whole vectors."""
         return torch.zeros(rows, -(-columns // LANES) * LANES)[:, :columns]
 
     def prepare(self, model: Encoder | Network) -> None:
-        """Move the weights into such memory."""
+        """Move the weights into padded memory."""
         model.map_tensors(self._laid_out)
 
     def encode(self, layer: Encoder, inputs: Tensor, out: Tensor) -> Tensor:
-        """Write the codes of inputs into `out`."""
+        """Write the codes of the inputs to `out` and return it."""
         if type(layer).encode is not Encoder.encode:
             return out.copy_(layer.encode(inputs))
         weight, bias = _matrix(layer.weight), layer.hidden_bias.numpy()
@@ -53,7 +53,7 @@ class CompiledEngine:
         return out
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """Return what enters the softmax."""
+        """Return the inputs of the softmax."""
         for layer in network:
             out = self.zeros(len(inputs), len(layer.bias))
             weight, bias = _matrix(layer.weight), layer.bias.numpy()
@@ -63,7 +63,7 @@ class CompiledEngine:
         return inputs
 
     def stepper(self, model: Encoder | Network) -> _Stepper[Any, Any] | TorchStepper:
-        """Return steps of a model: its own ones, in torch, where there are no kernels for it."""
+        """Return a stepper for the model; a torch stepper if there are no kernels for its class."""
         self.prepare(model)
         if type(model) is Autoencoder:
             return _AutoencoderStepper(model, self.zeros)
@@ -88,15 +88,16 @@ def _is_laid_out(tensor: Tensor) -> bool:
 
 
 def _matrix(tensor: Tensor, rows: int | None = None, columns: int | None = None) -> Matrix:
-    """Return the whole rows that a tensor is a view of.
+    """Return the padded rows that a tensor is a view of.
 
-    Kernels look at all of them, so what is not memory of `zeros`, or of another shape than is
-    expected, is refused.
+    Raises:
+        ValueError: the shape is not the expected one, or the memory is not that of `zeros`; the
+            kernels would read beyond it.
     """
     shape = len(tensor) if rows is None else rows, columns or tensor.shape[-1]
     if tensor.shape != shape or not _is_laid_out(tensor):
         raise ValueError(
-            f"expected float32 {shape} on the CPU in rows of whole vectors, found {tensor.dtype} "
+            f"expected float32 {shape} on the CPU with padded rows, found {tensor.dtype} "
             f"{tuple(tensor.shape)} with strides {tensor.stride()} on {tensor.device}"
         )
     rows, width = len(tensor), tensor.stride(0)
@@ -105,9 +106,9 @@ def _matrix(tensor: Tensor, rows: int | None = None, columns: int | None = None)
 
 
 class _Stepper(Generic[B, V]):
-    """Steps of one model, each of which encodes the minibatch of the next one as well.
+    """Steps of one model; each step also encodes the minibatch of the next one.
 
-    What is computed of a minibatch lies in memory of its own, as long as there is the minibatch.
+    Each minibatch has its own work space, which is freed together with the minibatch.
     """
 
     def __init__(self, zeros: Zeros) -> None:
@@ -133,11 +134,11 @@ class _Stepper(Generic[B, V]):
         return _matrix(self._zeros(rows, columns))
 
     def _new_view(self, batch: B) -> V:
-        """Return the memory of a minibatch, and memory for what is computed of it."""
+        """Return matrices that view the minibatch, and work space for it."""
         raise NotImplementedError
 
     def _begin(self, view: V) -> None:
-        """Encode a minibatch that no step has encoded."""
+        """Encode a minibatch that no previous step has encoded."""
         raise NotImplementedError
 
     def _step(self, view: V, upcoming: V, encode: bool, learning_rate: float) -> float:
@@ -188,7 +189,7 @@ class _AutoencoderStepper(_Stepper[DenoisingBatch, Denoising]):
 class _GibbsView(NamedTuple):
     chain: Gibbs
     uniforms: list[Matrix]
-    """After those of the first states, in the order of their use."""
+    """In order of use, after those of the first states (`chain.uniforms`)."""
 
 
 class _RbmStepper(_Stepper[GibbsBatch, _GibbsView]):
@@ -243,11 +244,11 @@ class _RbmStepper(_Stepper[GibbsBatch, _GibbsView]):
 
 class _NetworkView(NamedTuple):
     codes: list[Matrix]
-    """The inputs, and the code of each layer."""
+    """The inputs and the code of each hidden layer."""
     scores: Matrix
     targets: Matrix
     errors: list[Matrix]
-    """Of each layer, the softmax layer last."""
+    """Errors of each layer, the softmax layer last."""
 
 
 class _NetworkStepper(_Stepper[LabelledBatch, _NetworkView]):

@@ -1,7 +1,7 @@
-"""An engine: how steps of training and codes of rows are computed, and on which device.
+"""Engines: how, and on which device, training steps and codes are computed.
 
-The models hold the equations. `torch` runs them as they stand; `compiled` runs the same steps
-fused, in one pass over the weights.
+The models define the equations. The engine `torch` runs them directly; `compiled` runs the same
+steps as fused kernels that pass over the weights once.
 """
 
 from __future__ import annotations
@@ -23,98 +23,97 @@ B = TypeVar("B", contravariant=True)
 
 
 class Stepper(Protocol[B]):
-    """Steps of stochastic gradient descent of one model."""
+    """Takes stochastic gradient descent steps for one model."""
 
     def step(self, batch: B, upcoming: B | None, learning_rate: float) -> float | Tensor:
-        """Take one step, in place on the model's parameters.
+        """Take one step; updates the model's parameters in place.
 
         Args:
-            batch: the minibatch of this step.
-            upcoming: that of the next one, whose `batch` is then this very object with the same
-                contents; None where it is not known, or where an epoch ends. An engine may encode
-                it in the same pass over the weights.
+            batch: minibatch of this step.
+            upcoming: minibatch of the next step, or None if it is unknown or the epoch ends. An
+                engine may encode it in the same pass over the weights, so the next call must pass
+                the same object, unchanged, as `batch`.
             learning_rate: ε.
 
         Returns:
-            The cost before the step, summed over the rows, without what weight decay adds.
+            The cost before the step, summed over the rows, without the weight decay term.
         """
 
 
 class Engine(Protocol):
-    """What computes: the same equations for all, equal within the rounding of float32."""
+    """An engine. All engines compute the same equations and agree within float32 rounding."""
 
     name: EngineName
     device: torch.device
 
     def zeros(self, rows: int, columns: int) -> Tensor:
-        """Return memory for rows on the device, (rows, columns), laid out as the engine likes it.
+        """Return zeros (rows, columns) on the device in the engine's memory layout.
 
-        Each row is in one piece. There may be room between rows, as much as the columns decide,
-        which stays zero.
+        Each row is contiguous. Padding after a row depends only on `columns` and must stay zero.
         """
 
     def prepare(self, model: Encoder | Network) -> None:
-        """Move a model's tensors to the device and lay them out as the engine likes, in place.
+        """Move a model's tensors, in place, to the device and into the engine's memory layout.
 
-        Of a model that is prepared it changes nothing.
+        Calling it again has no effect.
         """
 
     def encode(self, layer: Encoder, inputs: Tensor, out: Tensor) -> Tensor:
-        """Write the codes of inputs (m, d) into `out` (m, hidden), and return it.
+        """Write the codes of inputs (m, d) to `out` (m, hidden) and return it.
 
-        The layer is prepared; both are memory of `zeros`, or its first rows.
+        The layer must be prepared; `inputs` and `out` must come from `zeros` (all or first rows).
         """
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """Return what enters the softmax for inputs (m, d) as for `encode`: (m, classes)."""
+        """Map inputs (m, d), as for `encode`, to the inputs of the softmax (m, classes)."""
 
     def stepper(self, model: Encoder | Network) -> Stepper[Any]:
-        """Prepare a model, and return its steps.
+        """Prepare a model and return its stepper.
 
-        They take the minibatches of its `sgd_step`, whose tensors are memory of `zeros`; but the
-        uniform numbers of a Gibbs chain lie in one piece.
+        The stepper takes the same minibatches as the model's `sgd_step`. Their tensors must come
+        from `zeros`, except the uniform numbers of a Gibbs chain, which are contiguous.
         """
 
 
 def default_engine(device: torch.device, note: Callable[[str], None]) -> EngineName:
-    """Return what `auto` means: `compiled` on a CPU that it supports, else `torch`.
+    """Return the engine for `auto`: `compiled` on a supported CPU, else `torch`.
 
     Args:
-        device: where it is computed.
-        note: hears why a CPU has to do with torch.
+        device: device to compute on.
+        note: called with the reason if the device is a CPU and `compiled` is not available.
     """
     if device.type != "cpu":
         return "torch"
     if why := _why_not_compiled():
-        note(f"engine: torch, which is slower than compiled: {why}")
+        note(f"using the engine torch, which is slower than compiled: {why}")
         return "torch"
     return "compiled"
 
 
 def engine_for(name: str, device: torch.device) -> Engine:
-    """Return an engine by its name.
+    """Return the engine with this name.
 
     Raises:
-        ConfigError: it does not run on this device, on this processor, or lacks its library; or
-            there is none of this name, such as `blas`, which earlier versions had.
+        ConfigError: the name is unknown (such as `blas`, an engine of earlier versions), the
+            engine does not support this device or processor, or its library is missing.
     """
     if name == "torch":
         return TorchEngine(device)
     if name != "compiled":
-        raise ConfigError(f"this version has no engine {name}, only {' and '.join(ENGINES)}")
+        raise ConfigError(f"unknown engine {name}; this version has {' and '.join(ENGINES)}")
     if device.type != "cpu":
         raise ConfigError(
-            "--engine compiled: runs on the CPU alone; use --device cpu, or --engine torch"
+            "--engine compiled: runs on the CPU only; use --device cpu or --engine torch"
         )
     if why := _why_not_compiled():
-        raise ConfigError(f"--engine compiled: {why}; --engine auto takes torch")
+        raise ConfigError(f"--engine compiled: {why}; or use --engine auto, which chooses torch")
     from dae_cli.engines.compiled import CompiledEngine
 
     return CompiledEngine()
 
 
 def _why_not_compiled() -> str:
-    """Return why nothing can be compiled for this CPU, and what to do; empty where it can."""
+    """Return why the compiled engine cannot run on this CPU and the remedy; empty if it can."""
     try:
         load_numba()
         from dae_cli.engines import vectors
@@ -126,16 +125,16 @@ def _why_not_compiled() -> str:
 
 
 def chosen_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu`, `cuda` or `mps`; auto is CUDA if it is there.
+    """Return the device for `auto`, `cpu`, `cuda` or `mps`; `auto` is CUDA if available.
 
     Raises:
-        ConfigError: CUDA or MPS is asked for and not there.
+        ConfigError: the device is not available.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device("cuda" if there["cuda"] else "cpu")
-    if not there.get(name, True):
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if not available.get(name, True):
         raise ConfigError(
-            f"--device {name}: torch sees no {name.upper()} device here; use --device cpu or auto"
+            f"--device {name}: torch finds no {name.upper()} device; use --device cpu or auto"
         )
     return torch.device(name)

@@ -1,9 +1,9 @@
-"""The steps of training, compiled: everything for which a block of weights is needed at one visit.
+"""Compiled training steps that visit each block of weights only once.
 
-While a block of a layer's units is in the cache, the error goes back through its weights, they are
-updated, and the *next* minibatch is encoded, and decoded again, with what they are now. So a step
-of pretraining passes over the weights once, where the equations (dae_cli.models) pass over them
-five times. One thread, nothing allocated.
+While a block of units is in the cache, the error is backpropagated through its weights, the weights
+are updated, and the *next* minibatch is encoded (and decoded) with the new weights. A pretraining
+step thus passes over the weights once; the equations in dae_cli.models pass over them five times.
+The kernels are single-threaded and allocate no memory.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from dae_cli.engines.blocks import (
     update,
 )
 
-# Units whose weights stay in the second-level cache while everything is done with them.
+# Number of units whose weights stay in the second-level cache during a visit.
 BLOCK = 96
-# Rows that stay in the second-level cache where no step is taken.
+# Number of rows that stay in the second-level cache while they are only encoded.
 CHUNK = 160
 
 
@@ -55,7 +55,7 @@ def encode_block(
 
 @compiled
 def encode(rows: Matrix, m: int, weight: Matrix, bias: Vector, out: Matrix, linearly: bool) -> None:
-    """out (m, units) = sigm(rows · Wᵀ + bias), or without the sigmoid."""
+    """out (m, units) = sigm(rows · Wᵀ + bias), without the sigmoid if `linearly`."""
     for begin in range(0, m, CHUNK):
         count = min(CHUNK, m - begin)
         here, there = rows[begin : begin + count], out[begin : begin + count]
@@ -71,7 +71,7 @@ def encode(rows: Matrix, m: int, weight: Matrix, bias: Vector, out: Matrix, line
 
 
 class Layer(NamedTuple):
-    """Parameters of a layer that is pretrained."""
+    """Parameters of a layer in pretraining."""
 
     weight: Matrix
     """W, (hidden, d)."""
@@ -80,62 +80,62 @@ class Layer(NamedTuple):
 
 
 class Denoising(NamedTuple):
-    """A minibatch on its way through an autoencoder; there is none where m is 0."""
+    """A minibatch and its activations in an autoencoder; empty if m is 0."""
 
     m: int
     clean: Matrix
     corrupted: Matrix
     codes: Matrix
     decoder_input: Matrix
-    """Of a tied decoder, before its activation."""
+    """Input of the decoder's activation, (m, d); each step overwrites it with the cost."""
 
 
 class Gibbs(NamedTuple):
-    """A minibatch on its way through an RBM; there is none where m is 0."""
+    """A minibatch and its activations in an RBM; empty if m is 0."""
 
     m: int
     clean: Matrix
     uniforms: Matrix
-    """What the first states of the chains are drawn by, (m, hidden)."""
+    """Uniform numbers that sample the first states, (m, hidden)."""
     codes: Matrix
     states: Matrix
     decoder_input: Matrix
-    """Of the states."""
+    """c + Wᵀ s for `states`."""
     chain_input: Matrix
-    """Of the states of the persistent chains; the same matrix where there are none."""
+    """c + Wᵀ s for the persistent chains; the same matrix as `decoder_input` without them."""
 
 
 class Errors(NamedTuple):
-    """Memory for what a step computes and forgets."""
+    """Work space of a step."""
 
     visible: Matrix
     """δx, (m, d)."""
     hidden: Matrix
     """δh, (m, hidden)."""
     zeros: Vector
-    """No bias, for as many units as there are."""
+    """A bias of zeros, for up to max(hidden, d) units; `step_untied` reads its first part."""
     row: Vector
-    """A row of the weights."""
+    """Room for one row of the weights."""
 
 
 class Descent(NamedTuple):
-    """How a step of gradient descent is taken."""
+    """Settings of a gradient descent step."""
 
     scale: F
     """−learning rate / m."""
     keep: F
-    """What weight decay leaves of the weights."""
+    """1 − learning rate · weight decay, the factor of the old weights."""
     contraction: F
     """λ of the contractive penalty."""
     squared: bool
-    """The loss is the squared error, not the cross-entropy."""
+    """Whether the loss is the squared error; else it is the cross-entropy."""
 
 
 @inlined
 def reconstruction_error(
     batch: Denoising, first: int, last: int, squared: bool, out: Matrix
 ) -> None:
-    """Write x̂ − x into `out`, and the cost in the place of what entered the decoder."""
+    """Write x̂ − x to `out` and overwrite `batch.decoder_input` with the cost of each component."""
     for r in range(batch.m):
         a, x = batch.decoder_input[r, first:last], batch.clean[r, first:last]
         error = out[r, first:last]
@@ -151,7 +151,7 @@ def reconstruction_error(
 
 @inlined
 def encode_block_tied(layer: Layer, batch: Denoising, first: int, last: int) -> None:
-    """Encode a minibatch by a block of units, and add what they say to its reconstruction."""
+    """Encode a minibatch with a block of units and add their part of the reconstruction."""
     weight, m = layer.weight, batch.m
     encode_block(batch.corrupted, m, weight, layer.hidden_bias, first, last, batch.codes, False)
     add_product(batch.codes, m, weight, first, last, batch.decoder_input)
@@ -159,7 +159,7 @@ def encode_block_tied(layer: Layer, batch: Denoising, first: int, last: int) -> 
 
 @compiled
 def begin_tied(layer: Layer, batch: Denoising) -> None:
-    """Encode and decode a minibatch that no step before it has encoded."""
+    """Encode and decode a minibatch that no previous step has encoded."""
     fill_rows(layer.visible_bias, batch.m, batch.decoder_input)
     for first in range(0, len(layer.weight), BLOCK):
         encode_block_tied(layer, batch, first, min(len(layer.weight), first + BLOCK))
@@ -169,7 +169,7 @@ def begin_tied(layer: Layer, batch: Denoising) -> None:
 def step_tied(
     layer: Layer, batch: Denoising, upcoming: Denoising, errors: Errors, how: Descent
 ) -> float:
-    """Take a step of an autoencoder with V = Wᵀ, and encode and decode the next minibatch."""
+    """Take a step of an autoencoder with V = Wᵀ; encode and decode the next minibatch."""
     m, d, hidden = batch.m, len(layer.visible_bias), len(layer.hidden_bias)
     reconstruction_error(batch, 0, d, how.squared, errors.visible)
     cost = sum_of(batch.decoder_input, m, d)
@@ -193,9 +193,9 @@ def step_untied(
     errors: Errors,
     how: Descent,
 ) -> float:
-    """Take a step of an autoencoder with weights V of its own, and encode the next minibatch.
+    """Take a step of an autoencoder with separate decoder weights V; encode the next minibatch.
 
-    The decoder is passed over once, by blocks of components: decode, error back, update.
+    Each block of V is visited once: decode, backpropagate, update.
     """
     m, d, hidden = batch.m, len(layer.visible_bias), len(layer.hidden_bias)
     fill_rows(errors.zeros[:hidden], m, errors.hidden)
@@ -226,13 +226,13 @@ def step_encoder(
     cost: float, layer: Layer, batch: Denoising, errors: Errors, first: int, last: int,
     m_decoder: int, how: Descent,
 ) -> float:  # fmt: skip
-    """Take the step of a block of the encoder's units, whose errors are known.
+    """Update a block of the encoder's units, whose errors are known.
 
     Args:
-        m_decoder: m where these are the decoder's weights as well, else 0.
+        m_decoder: m if the decoder is tied to these weights, else 0.
 
     Returns:
-        The cost, with the contractive penalty.
+        The cost plus the contractive penalty of the block.
     """
     keep = how.keep
     if how.contraction > ZERO:
@@ -256,10 +256,12 @@ def contract(
     last: int,
     how: Descent,
 ) -> float:
-    """Add the contractive penalty of a block of units to the errors, and take its step in W.
+    """Add the contractive penalty's gradient to the errors of a block and apply its step to W.
+
+    See dae_cli.models.autoencoder for the equations. It also applies weight decay.
 
     Returns:
-        The cost and the penalty, summed over the rows (dae_cli.models.autoencoder).
+        The cost plus the penalty of the block, summed over the rows.
     """
     for unit in range(first, last):
         filter_, squares = weight[unit], errors.row
@@ -285,7 +287,7 @@ def contract(
 
 @inlined
 def encode_block_gibbs(rbm: Layer, batch: Gibbs, first: int, last: int) -> None:
-    """Encode a minibatch by a block of units, draw their states, and add what these say of x."""
+    """Encode a minibatch with a block of units, sample their states and add Wᵀ s of the block."""
     weight, m = rbm.weight, batch.m
     encode_block(batch.clean, m, weight, rbm.hidden_bias, first, last, batch.codes, False)
     bernoulli(batch.codes, batch.uniforms, m, first, last, batch.states)
@@ -294,7 +296,7 @@ def encode_block_gibbs(rbm: Layer, batch: Gibbs, first: int, last: int) -> None:
 
 @compiled
 def begin_gibbs(rbm: Layer, batch: Gibbs, chains: Matrix, persistent: bool) -> None:
-    """Encode and decode a minibatch, and the persistent chains, that no step has before it."""
+    """Encode and decode a minibatch that no previous step has encoded; decode the chains."""
     fill_rows(rbm.visible_bias, batch.m, batch.decoder_input)
     if persistent:
         fill_rows(rbm.visible_bias, batch.m, batch.chain_input)
@@ -307,7 +309,7 @@ def begin_gibbs(rbm: Layer, batch: Gibbs, chains: Matrix, persistent: bool) -> N
 
 @compiled
 def visible_probabilities(batch: Gibbs, d: int, visible: Matrix) -> float:
-    """Write P(v|s) of the chains into `visible`; return the cost of the reconstruction of x."""
+    """Write P(v|s) of the chains to `visible`; return the reconstruction cost of x."""
     for r in range(batch.m):
         a, p = batch.chain_input[r, :d], visible[r, :d]
         for j in range(d):
@@ -321,13 +323,13 @@ def visible_probabilities(batch: Gibbs, d: int, visible: Matrix) -> float:
 
 @compiled
 def sample(probabilities: Matrix, uniforms: Matrix, m: int, width: int, out: Matrix) -> None:
-    """Draw ones with these probabilities, else zeros; `out` may be the probabilities."""
+    """Sample 1 with the given probabilities, else 0; `out` may be `probabilities`."""
     bernoulli(probabilities, uniforms, m, 0, width, out)
 
 
 @compiled
 def decode_states(rbm: Layer, states: Matrix, m: int, visible: Matrix) -> None:
-    """Write P(v|s) into `visible`."""
+    """Write P(v|s) to `visible`."""
     fill_rows(rbm.visible_bias, m, visible)
     add_product(states, m, rbm.weight, 0, len(rbm.weight), visible)
     apply_sigmoid(visible, m, 0, len(rbm.visible_bias))
@@ -338,18 +340,18 @@ def step_gibbs(
     rbm: Layer, batch: Gibbs, upcoming: Gibbs, visible: Matrix, hidden: Matrix, scale: F,
     chains: Matrix, chain_uniforms: Matrix, persistent: bool,
 ) -> None:  # fmt: skip
-    """Take a step of contrastive divergence from vᵏ, and begin the chains of the next minibatch.
+    """Take a contrastive divergence step from vᵏ and start the chains of the next minibatch.
 
     Args:
-        rbm: its parameters.
-        batch: the minibatch, with its codes h⁰.
-        upcoming: the next one.
+        rbm: parameters, updated in place.
+        batch: minibatch with its codes h⁰.
+        upcoming: next minibatch.
         visible: vᵏ, (m, d).
-        hidden: for hᵏ, (m, hidden).
+        hidden: work space for hᵏ, (m, hidden).
         scale: learning rate / m.
-        chains: states of the persistent chains, which move on.
-        chain_uniforms: what these are drawn by, (m, hidden).
-        persistent: whether there are such chains.
+        chains: states of the persistent chains, updated in place.
+        chain_uniforms: uniform numbers that sample these states, (m, hidden).
+        persistent: whether the chains are persistent; if not, `chains` is unused.
     """
     m, d = batch.m, len(rbm.visible_bias)
     add_rows(rbm.visible_bias, scale, batch.clean, m, 0, d)
@@ -378,7 +380,7 @@ def step_gibbs(
 
 @compiled
 def softmax_error(scores: Matrix, targets: Matrix, m: int, classes: int, errors: Matrix) -> float:
-    """Write softmax(scores) − targets into `errors`; return the cost −log p[y], summed."""
+    """Write softmax(scores) − targets to `errors`; return the cost −log p[y], summed over rows."""
     cost = 0.0
     for r in range(m):
         score, target, p = scores[r, :classes], targets[r, :classes], errors[r, :classes]
@@ -401,7 +403,7 @@ def step_layer(
     weight: Matrix, bias: Vector, inputs: Matrix, errors: Matrix, m: int, scale: F, keep: F,
     errors_below: Matrix,
 ) -> None:  # fmt: skip
-    """Take a layer's errors back to its inputs h, and its step, in one pass over the weights."""
+    """Backpropagate errors to a layer's inputs h and update the layer in one pass over W."""
     width = weight.shape[1]
     for r in range(m):
         errors_below[r, :width] = ZERO
@@ -418,7 +420,7 @@ def step_lowest(
     weight: Matrix, bias: Vector, inputs: Matrix, errors: Matrix, m: int, scale: F, keep: F,
     upcoming: Matrix, m_upcoming: int, codes: Matrix,
 ) -> None:  # fmt: skip
-    """Take the lowest layer's step, and encode the next minibatch."""
+    """Update the lowest layer and encode the next minibatch with it."""
     for first in range(0, len(weight), BLOCK):
         last = min(len(weight), first + BLOCK)
         update(weight, first, last, scale, keep, errors, inputs, m, errors, inputs, 0)

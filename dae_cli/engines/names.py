@@ -1,4 +1,4 @@
-"""The names of the engines; imports nothing, so that `--help` stays quick."""
+"""Names of the engines, in a module without imports so that `--help` stays fast."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ EngineChoice = Literal["auto", "torch", "compiled"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 LIBSVM = "libsvm"
-"""What SVMs are computed with, on the CPU: recorded like an engine, and none that can be chosen."""
+"""Recorded as the engine of SVM runs, which run on the CPU; not a valid choice of `--engine`."""

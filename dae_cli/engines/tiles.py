@@ -1,15 +1,14 @@
-"""Tiles of the three products of a step: the part of a result that registers hold while it sums.
+"""Register tiles of the three matrix products: the part of a result that stays in registers.
 
-    linear   D[r, u] = bias[u] + Σᵢ A[r, i] W[u, i]        A and W in vectors along i, the lanes
-                                                            summed at the end
-    product  C[r, i] = C[r, i] + Σᵤ A[r, u] W[u, i]         each A spread over a vector
-    update   W[u, i] = keep · W[u, i] + scale · (Σₖ A[k, u] B[k, i] + Σₖ A'[k, u] B'[k, i])
+    linear   D[r, u] = bias[u] + Σᵢ A[r, i] W[u, i]        A and W are vectors along i; lanes
+                                                            are summed at the end
+    product  C[r, i] = C[r, i] + Σᵤ A[r, u] W[u, i]         each A is copied to all lanes
+    update   W[u, i] = keep · W[u, i] + scale · (Σₖ A[k, u] B[k, i] + Σₖ A2[k, u] B2[k, i])
 
-Matrices are C-contiguous float32 whose rows are whole vectors, filled up with zeros. No operand is
-transposed or repacked. The order of each sum is fixed: over i by lanes, over u and k one after the
-other, so the bits depend neither on the size of the tile nor on the blocks in which a matrix is
-visited. Numba's own array code does not reach such tiles: LLVM does not keep them in registers
-when it vectorises loops by itself.
+Matrices are C-contiguous float32 with rows padded to whole vectors by zeros. No operand is
+transposed or repacked. The order of each sum is fixed (over i by lanes, over u and k sequentially),
+so results depend neither on the tile size nor on the block size, not even in the last bit. Loops
+over arrays in Numba are slower: LLVM's vectoriser does not keep such tiles in registers.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from numba.extending import intrinsic
 
 from dae_cli.engines.vectors import AVX512, FLOAT, INT, LANES, LINE, VECTOR, Emitter, Value
 
-# Accumulators that the registers hold beside the operands: rows × units, and rows × vectors.
-# A vector is one register of 32 with AVX-512, two of 16 with AVX2, four of 32 with NEON.
+# Accumulators that fit into registers together with the operands: rows × units, rows × vectors.
+# A vector takes 1 of 32 registers with AVX-512, 2 of 16 with AVX2, 4 of 32 with NEON.
 ROWS, UNITS = (5, 4) if AVX512 else (2, 3)
 HEIGHT, WIDTH = (10, 2) if AVX512 else (5, 1)
 
-# The tiles there are: rows, units, whether what follows is fetched; and rows, vectors.
+# Tile sizes: (rows, units, whether to prefetch) and (rows, vectors).
 _LINEAR = ((ROWS, UNITS, 1), (ROWS, UNITS, 0), (ROWS, 1, 0), (1, UNITS, 0), (1, 1, 0))
-# Two rows already keep the processor busy, one alone does not.
+# Two rows keep the processor busy; one does not.
 _PANELS = sorted({(height, width) for height in (HEIGHT, 2, 1) for width in (WIDTH, 1)})[::-1]
 
 _ZERO = ir.Constant(VECTOR, None)
@@ -40,9 +39,9 @@ def _linear_tile(
     _: Any, rows: Any, units: Any, ahead: Any, a: Any, row: Any, weight: Any, unit: Any,
     first: Any, last: Any, bias: Any, d: Any,
 ) -> Any:  # fmt: skip
-    """D[row …, unit …] = bias + A Wᵀ over the inputs first … last, or D + A Wᵀ where first > 0.
+    """D[row …, unit …] = bias + A Wᵀ over the inputs first … last, or D + A Wᵀ if first > 0.
 
-    `ahead` fetches the rows of W that follow while these are multiplied.
+    `ahead` prefetches the next rows of W.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
@@ -114,38 +113,38 @@ def _product_tile(
 
 def _update_tile(
     _: Any, units: Any, vectors: Any, weight: Any, unit: Any, column: Any, scale: Any, keep: Any,
-    a: Any, b: Any, terms: Any, a_too: Any, b_too: Any, terms_too: Any,
+    a: Any, b: Any, terms: Any, a2: Any, b2: Any, terms2: Any,
 ) -> Any:  # fmt: skip
-    """W[unit …, column …] = keep · W + scale · (Aᵀ B + A'ᵀ B'), each with so many terms."""
+    """W[unit …, column …] = keep · W + scale · (Aᵀ B + A2ᵀ B2), sums of `terms` and `terms2`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-        *sizes, weight, unit, column, scale, keep, a, b, terms, a_too, b_too, terms_too = _operands(
+        *sizes, weight, unit, column, scale, keep, a, b, terms, a2, b2, terms2 = _operands(
             context, builder, signature, arguments
         )
         emit = Emitter(builder)
 
         def tile(height: int, width: int) -> None:
             sums = [_ZERO] * (height * width)
-            for left, right, count in ((a, b, terms), (a_too, b_too, terms_too)):
+            for left, right, count in ((a, b, terms), (a2, b2, terms2)):
                 start, step = emit.element(left, INT(0), unit), emit.row_bytes(left)
                 factors = [(builder.add(start, INT(4 * r)), step) for r in range(height)]
                 panel = emit.element(right, INT(0), column), emit.row_bytes(right)
                 sums = _add(emit, sums, count, factors, *panel)
-            factor, kept = emit.spread(scale), emit.spread(keep)
+            scales, keeps = emit.spread(scale), emit.spread(keep)
             places = _panel(emit, emit.rows(weight, unit, column, height), width)
             for place, total in zip(places, sums, strict=True):
-                before = builder.fmul(kept, emit.load(place))
-                emit.store(emit.multiply_add(factor, total, before), place)
+                before = builder.fmul(keeps, emit.load(place))
+                emit.store(emit.multiply_add(scales, total, before), place)
 
         emit.switch(sizes, _PANELS, tile)
         return context.get_dummy_value()
 
-    pairs = (a, b, _INT, a_too, b_too, _INT)
+    pairs = (a, b, _INT, a2, b2, _INT)
     return types.void(_INT, _INT, weight, _INT, _INT, _FLOAT, _FLOAT, *pairs), generate
 
 
 def _operands(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
-    """Return the arguments, arrays as Numba's structures of them."""
+    """Return the arguments, with arrays as Numba's array structures."""
     return [
         context.make_array(kind)(context, builder, value)
         if isinstance(kind, types.Array)
@@ -155,7 +154,7 @@ def _operands(context: Any, builder: Any, signature: Any, values: Any) -> list[A
 
 
 def _panel(emit: Emitter, starts: list[Value], width: int) -> list[Value]:
-    """Return the addresses of so many vectors of each row, row after row."""
+    """Return the addresses of the first `width` vectors of each row, row by row."""
     return [emit.builder.add(start, INT(LINE * v)) for start in starts for v in range(width)]
 
 
@@ -167,7 +166,7 @@ def _add(
     vectors: Value,
     step: Value,
 ) -> list[Value]:
-    """Add Σₖ factor[r, k] · vector[k, v] to each sum; factors lie (address, step along k) apart."""
+    """Add Σₖ factor[r, k] · vector[k, v] to each sum; `factors`: (address, step along k)."""
     builder, width = emit.builder, len(sums) // len(factors)
 
     def term(k: Value, sums: list[Value]) -> list[Value]:
@@ -184,7 +183,7 @@ def _add(
     return emit.loop(count, term, sums)
 
 
-# What kernels call: each argument as it is, without Numba's context.
+# The functions that kernels call; Numba supplies the typing context.
 linear_tile: Any = intrinsic(_linear_tile)
 product_tile: Any = intrinsic(_product_tile)
 update_tile: Any = intrinsic(_update_tile)

@@ -1,4 +1,4 @@
-"""The reference: the equations of the models as they stand, on any device and in any precision."""
+"""The reference engine: the models' own torch operations, on any device, in any precision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dae_cli.models.network import Network
 
 
 class TorchEngine:
-    """Torch's own operations."""
+    """Runs the equations of the models with torch."""
 
     name: EngineName = "torch"
 
@@ -21,7 +21,7 @@ class TorchEngine:
         self.device = device
 
     def zeros(self, rows: int, columns: int) -> Tensor:
-        """Return zeros in one piece."""
+        """Return contiguous zeros."""
         return torch.zeros(rows, columns, device=self.device)
 
     def prepare(self, model: Encoder | Network) -> None:
@@ -29,25 +29,25 @@ class TorchEngine:
         model.map_tensors(lambda tensor: tensor.to(self.device))
 
     def encode(self, layer: Encoder, inputs: Tensor, out: Tensor) -> Tensor:
-        """Write the codes of inputs into `out`."""
+        """Write the codes of the inputs to `out` and return it."""
         return out.copy_(layer.encode(inputs))
 
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
-        """Return what enters the softmax."""
+        """Return the inputs of the softmax."""
         return network.scores(inputs)
 
     def stepper(self, model: Encoder | Network) -> TorchStepper:
-        """Return a model's own steps."""
+        """Return a stepper that calls the model's `sgd_step`."""
         self.prepare(model)
         return TorchStepper(model)
 
 
 class TorchStepper:
-    """The steps that a model takes by itself."""
+    """Takes steps with the model's own `sgd_step`."""
 
     def __init__(self, model: Encoder | Network) -> None:
         self._model = model
 
     def step(self, batch: Any, upcoming: Any, learning_rate: float) -> Tensor:
-        """Take one step; what comes next is of no use here."""
+        """Take one step; `upcoming` is not used."""
         return self._model.sgd_step(batch, learning_rate)

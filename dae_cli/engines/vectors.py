@@ -1,8 +1,8 @@
-"""Vector instructions for Numba to compile, sixteen numbers at a time on every processor.
+"""Vector instructions for Numba: sixteen float32 numbers at a time on every processor.
 
-A `Vector` is sixteen float32, whatever the hardware holds in a register: one register of AVX-512,
-two of AVX2, four of NEON. LLVM splits the instructions. So every sum has the same sixteen partial
-sums, each step of it one fused multiply-add, and results are the same to the bit everywhere.
+A vector always has sixteen lanes: one register with AVX-512, two with AVX2, four with NEON. LLVM
+splits the instructions accordingly. Every sum therefore has the same sixteen partial sums, each
+accumulated by fused multiply-adds, and results are bit-identical on all processors.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from llvmlite import ir
 from numba.core import cgutils
 
 LANES = 16
-"""Numbers in a vector: part of the numerics, since sums are split into so many parts."""
+"""Numbers in a vector. Sums are split into this many parts, so changing it changes results."""
 
 FLOAT, INT32, INT = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
 LINE = 64
-"""Bytes in a cache line, and in a vector."""
+"""Bytes in a cache line and in a vector."""
 
 Value = Any
 
 
 def _features() -> set[str]:
-    """Return what Numba compiles for: this processor, or what NUMBA_CPU_FEATURES says."""
+    """Return the CPU features that Numba compiles for: NUMBA_CPU_FEATURES or this processor's."""
     chosen: str | None = getattr(numba.config, "CPU_FEATURES", None)
     if chosen is None:
         host = llvmlite.binding.get_host_cpu_features()
@@ -45,7 +45,7 @@ SUPPORTED = AVX512 or AVX2 or ARM
 
 
 class Emitter:
-    """Writes vector instructions where an LLVM builder stands; addresses are in bytes."""
+    """Emits vector instructions at the position of an LLVM builder; addresses are in bytes."""
 
     def __init__(self, builder: Any) -> None:
         self.builder = builder
@@ -55,7 +55,7 @@ class Emitter:
         return self.builder.ptrtoint(array.data, INT)
 
     def row_bytes(self, matrix: Any) -> Value:
-        """Return the distance between the rows of a C-contiguous matrix."""
+        """Return the distance between rows of a C-contiguous matrix."""
         return self.builder.mul(self.builder.extract_value(matrix.shape, 1), INT(4))
 
     def element(self, matrix: Any, row: Value, column: Value) -> Value:
@@ -65,27 +65,27 @@ class Emitter:
         return self.builder.add(self.start(matrix), self.builder.add(down, across))
 
     def rows(self, matrix: Any, row: Value, column: Value, count: int) -> list[Value]:
-        """Return the addresses of an element and of those below it."""
+        """Return the addresses of `count` elements of a column, from (row, column) downwards."""
         first, distance = self.element(matrix, row, column), self.row_bytes(matrix)
         below = (self.builder.mul(distance, INT(r)) for r in range(count))
         return [self.builder.add(first, offset) for offset in below]
 
     def load(self, address: Value, kind: Any = VECTOR) -> Value:
-        """Load a vector, or a number."""
+        """Load a vector or a number."""
         return self.builder.load(self.builder.inttoptr(address, kind.as_pointer()), align=4)
 
     def store(self, value: Value, address: Value) -> None:
-        """Store a vector, or a number."""
+        """Store a vector or a number."""
         self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=4)
 
     def prefetch(self, address: Value, to_write: bool = False) -> None:
-        """Ask for a cache line that is about to be needed; any address will do."""
+        """Prefetch a cache line; the address need not be valid."""
         pointer = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
         near, data = INT32(2), INT32(1)
         self.call("llvm.prefetch.p0", ir.VoidType(), [pointer, INT32(int(to_write)), near, data])
 
     def spread(self, number: Value) -> Value:
-        """Return a vector of one number."""
+        """Return a vector with the number in all lanes."""
         nothing = ir.Constant(VECTOR, ir.Undefined)
         first = self.builder.insert_element(nothing, number, INT32(0))
         return self.shuffle(first, nothing, [0] * LANES)
@@ -95,12 +95,12 @@ class Emitter:
         return self.call(f"llvm.fma.v{LANES}f32", VECTOR, [x, y, z])
 
     def shuffle(self, first: Value, second: Value, lanes: Sequence[int]) -> Value:
-        """Return chosen lanes of two vectors, the second's counted on after the first's."""
+        """Return the chosen lanes of two vectors; the second vector's lanes count from LANES."""
         kind = ir.VectorType(INT32, len(lanes))
         return self.builder.shuffle_vector(first, second, ir.Constant(kind, list(lanes)))
 
     def call(self, name: str, result: Any, arguments: Sequence[Value]) -> Value:
-        """Call one of LLVM's own functions."""
+        """Call an LLVM intrinsic."""
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
         insert: Any = cgutils.get_or_insert_function
         return self.builder.call(insert(self.builder.module, kind, name), arguments)
@@ -108,7 +108,7 @@ class Emitter:
     def switch(
         self, values: Sequence[Value], cases: Sequence[tuple[int, ...]], write: Callable[..., None]
     ) -> None:
-        """Write one of several versions of code, each for one case of what integers are."""
+        """Emit one version of code for each case, selected at run time by the integers `values`."""
         for case in cases:
             equal = [
                 self.builder.icmp_signed("==", value, INT(number))
@@ -123,7 +123,7 @@ class Emitter:
         step: Callable[[Value, list[Value]], list[Value]],
         start: Sequence[Value],
     ) -> list[Value]:
-        """Run `step` for k = 0 … count−1 on vectors that stay in registers."""
+        """Emit a loop of `step` over k = 0 … count−1 on values that stay in registers."""
         builder, before = self.builder, self.builder.block
         body, after = builder.append_basic_block("loop"), builder.append_basic_block("loop_end")
         builder.cbranch(builder.icmp_signed(">", count, INT(0)), body, after)
@@ -148,10 +148,10 @@ class Emitter:
         return results
 
     def sums(self, vectors: Sequence[Value]) -> Value:
-        """Return the sum of the lanes of each vector, as one vector of so many numbers.
+        """Return a vector with the sum of the lanes of each input vector.
 
-        Lanes 8 apart are added first, then 4, 2 and 1 apart. Two vectors at a time fold into one
-        that holds a part of each; the order of the additions is that of one vector by itself.
+        Lanes 8 apart are added first, then 4, 2 and 1 apart. Each fold turns two vectors into one
+        that contains partial sums of both; the order of additions is as for a single vector.
         """
         folded, apart = list(vectors), LANES
         while apart > 1:
@@ -160,7 +160,7 @@ class Emitter:
             pairs = zip(folded[::2], folded[1::2], strict=True)
             folded = [self._fold(first, second, apart) for first, second in pairs]
         (total,) = folded
-        # Each fold puts the second of two vectors where this bit of the lane's number is 1.
+        # Each fold puts the second vector's sums in the lanes whose index has this bit set.
         halves = range(LANES.bit_length() - 1)
         places = [
             sum(LANES // 2 >> bit for bit in halves if k >> bit & 1) for k in range(len(vectors))
@@ -168,7 +168,7 @@ class Emitter:
         return self.shuffle(total, total, places)
 
     def _fold(self, first: Value, second: Value, apart: int) -> Value:
-        """Add lanes so far apart; the sums of `second` go where that bit of the lane is 1."""
+        """Add lanes `apart` from each other; sums of `second` go to lanes with that bit set."""
         own = [lane + LANES * bool(lane & apart) for lane in range(LANES)]
         other = [(lane ^ apart) + LANES * bool(lane & apart) for lane in range(LANES)]
         return self.builder.fadd(

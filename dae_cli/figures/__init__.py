@@ -1,1 +1,1 @@
-"""Figures: sheets of filters, plots and report.html; nothing here knows how they were trained."""
+"""Figures: sheets of filters, plots, and the charts and images of report.html."""

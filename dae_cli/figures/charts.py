@@ -1,6 +1,6 @@
-"""The axes of the page's charts: where a value lies in the SVG of the templates.
+"""Axes of the charts in report.html: they map values to positions in the templates' SVG.
 
-Places are in the units of an SVG's viewBox, about one CSS pixel on a telephone, y downwards.
+Positions are in units of the SVG's viewBox (about one CSS pixel on a phone); y points downwards.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dae_cli.figures.series import ErrorSeries, Interval, LearningSeries, Line
 WIDTH, HEIGHT = 360, 230
 STRIP_WIDTH, STRIP_PAD = 190, 12
 ASIDE = 5.0
-"""How far ours is left, and the paper's right, of a destruction at which both are."""
+"""Offset of our point to the left and the paper's to the right if both have a destruction level."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 8, 10, 34
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from ``low`` to ``high`` at places from ``start`` to ``end``; values with a tick."""
+    """Maps values from ``low`` to ``high`` to positions from ``start`` to ``end``."""
 
     low: float
     high: float
@@ -29,25 +29,25 @@ class Axis:
     ticks: Sequence[float] = ()
 
     def at(self, value: float) -> float:
-        """The place of a value."""
+        """Return the position of a value."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 1)
 
 
 @dataclass(frozen=True)
 class Chart:
-    """The axes of a chart."""
+    """Axes of a chart."""
 
     x: Axis
     y: Axis
 
     def path(self, points: Iterable[tuple[float, float]]) -> str:
-        """The line through points."""
+        """Return the SVG path through the points."""
         return "M" + "L".join(f"{self.x.at(x):g} {self.y.at(y):g}" for x, y in points)
 
 
 def error_chart(series: ErrorSeries) -> Chart:
-    """Lay out errors over destruction."""
+    """Return axes for test error against destruction."""
     levels = series.levels
     margin = 0.08 * (levels[-1] - levels[0]) or 5.0
     x = Axis(levels[0] - margin, levels[-1] + margin, _LEFT, WIDTH - _RIGHT, levels)
@@ -56,13 +56,13 @@ def error_chart(series: ErrorSeries) -> Chart:
 
 
 def valid_chart(series: LearningSeries) -> Chart | None:
-    """Lay out validation errors by epoch of fine-tuning; None where there are none."""
+    """Return axes for validation error by fine-tuning epoch; None without fine-tuning."""
     lines = [run.curves.valid for run in series.runs if run.curves.valid]
     return _curve_chart(lines, (_LEFT, WIDTH - _RIGHT)) if lines else None
 
 
 def cost_charts(series: LearningSeries) -> list[Chart]:
-    """Lay out the reconstruction costs of pretraining, a narrow chart for each layer."""
+    """Return axes for the reconstruction costs of pretraining, a narrow chart for each layer."""
     costs = [run.curves.cost for run in series.runs]
     depth = max(map(len, costs), default=0)
     width = WIDTH / max(depth, 1)
@@ -76,7 +76,7 @@ def cost_charts(series: LearningSeries) -> list[Chart]:
 
 
 def strip_axis(intervals: Iterable[Interval | None]) -> Axis | None:
-    """The axis that the intervals of a data set share in the table; None where there are none."""
+    """Return the common axis for a data set's intervals in the table; None without intervals."""
     known = [interval for interval in intervals if interval is not None]
     if not known:
         return None
@@ -87,7 +87,7 @@ def strip_axis(intervals: Iterable[Interval | None]) -> Axis | None:
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers from ``low`` to ``high``, steps of 1, 2 or 5 times a power of ten."""
+    """Return round numbers from ``low`` to ``high`` in steps of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about or 1.0
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)

@@ -1,4 +1,4 @@
-"""Filters as sheets: each row of W is a tile (ICML 2008, Fig. 3; slides 5 to 7 of the lecture)."""
+"""Sheets of filters: each row of W is a tile (ICML 2008, Fig. 3; lecture, slides 5 to 7)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ZOOM_PIXELS, _ZOOM_SPACING = 224, 14
 
 @dataclass(frozen=True, eq=False)
 class Filters:
-    """The units of one layer.
+    """The filters of one layer.
 
     Attributes:
-        weights: (units, inputs), a row for each unit.
-        image: height and width of the image whose pixels are the inputs, and 3 of colours.
-        title: what stands over its tiles, such as ``25 % destroyed``.
-        order: which units are shown, in this order, each with its number under it; from 0 on
-            unless given.
+        weights: (units, inputs), one row per unit.
+        image: (height, width) of the input image, or (height, width, 3) for colours.
+        title: heading above the tiles, such as ``25 % destroyed``.
+        order: units to show, in this order and with their numbers; by default all from 0, without
+            numbers under the tiles.
     """
 
     weights: Weights
@@ -38,17 +38,19 @@ class Filters:
     order: Sequence[int] | None = None
 
     def units(self, most: int) -> list[int]:
-        """The first ``most`` units that are shown.
+        """Return the first ``most`` units to show.
 
         Raises:
-            ConfigError: the order names a unit that is not there.
+            ConfigError: ``order`` contains a unit that does not exist.
         """
         count = len(self.weights)
         order = range(count) if self.order is None else self.order
         for unit in order:
             if not 0 <= unit < count:
                 of = f" of {self.title!r}" if self.title else ""
-                raise ConfigError(f"unit {unit}{of}: choose units from 0 to {count - 1}")
+                raise ConfigError(
+                    f"unit {unit}{of} does not exist: choose units from 0 to {count - 1}"
+                )
         return list(order[:most])
 
 
@@ -65,19 +67,19 @@ def filter_sheet(
     width: int | None = None,
     theme: Theme = "light",
 ) -> Sheet:
-    """Lay out the first units of each layer side by side; tile i is unit i (Fig. 3 a to c).
+    """Lay out the first units of each layer side by side (Fig. 3 a to c).
 
     Args:
-        layers: of images of one size.
-        shape: rows and columns of tiles.
-        limit: the weight that is white; ``common_limit`` of the units shown unless given.
-        scale_ends: what stands at the ends of the grey scale where the tiles are no weights.
+        layers: layers whose input images have the same size.
+        shape: rows and columns of tiles for each layer.
+        limit: weight shown as white; by default ``common_limit`` of the units shown.
+        scale_ends: labels of the ends of the grey scale if the tiles are not weights.
         magnification: pixels per weight.
-        width: of the sheet in pixels; its tiles are then as large as fit.
+        width: width of the sheet in pixels; the tiles are then as large as possible.
 
     Raises:
-        ConfigError: images of several sizes; an order names a unit that is not there; the tiles
-            do not fit the width.
+        ConfigError: the images differ in size, an order contains a unit that does not exist, or
+            the tiles do not fit the width.
         DaeError: a weight is NaN or infinite.
     """
     units = [layer.units(shape[0] * shape[1]) for layer in layers]
@@ -104,9 +106,9 @@ def zoom_sheet(
     width: int | None = None,
     theme: Theme = "light",
 ) -> Sheet:
-    """Lay out a row of large tiles for each unit, a column for each layer (Fig. 3 d and e).
+    """Lay out large tiles with a row for each unit and a column for each layer (Fig. 3 d and e).
 
-    Raises: as ``filter_sheet``.
+    Raises: see ``filter_sheet``.
     """
     chosen = [replace(layer, order=units).units(len(units)) for layer in layers]
     panels, ends = _panels(layers, chosen, None, scale)
@@ -125,19 +127,17 @@ def zoom_sheet(
 
 
 def tiles_of(weights: Weights, image: ImageShape, limit: float, scale: Scale = "shared") -> Greys:
-    """Return (units, height, width), and 3 of colours, greys of weights (units, inputs)."""
+    """Convert weights (units, inputs) to grey tiles (units, height, width[, 3])."""
     return greys(weights, limit, scale).reshape(-1, *image)
 
 
 def _panels(
     layers: Sequence[Filters], units: Sequence[list[int]], limit: float | None, scale: Scale
 ) -> tuple[list[Panel], tuple[str, str]]:
-    """The tiles of units of each layer, and what stands at the ends of their grey scale."""
+    """Return a panel for each layer and the labels of the ends of the grey scale."""
     if len({layer.image for layer in layers}) > 1:
         sizes = ", ".join("x".join(map(str, layer.image)) for layer in layers)
-        raise ConfigError(
-            f"filters of {sizes} inputs cannot stand side by side: draw one picture for each size"
-        )
+        raise ConfigError(f"filters of {sizes} inputs differ in size: draw a picture for each size")
     weights = [finite(layer.weights[own], own) for layer, own in zip(layers, units, strict=True)]
     limit = limit or common_limit(weights)
     panels = [

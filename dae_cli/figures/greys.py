@@ -1,8 +1,8 @@
-"""From weights to greys and back: the one grey scale of every sheet, of each colour as well.
+"""Conversion of weights to greys and back: one grey scale for all sheets and each colour channel.
 
-A weight of 0 is mid grey (128), ``-limit`` and below black (0), ``+limit`` and above white (255),
-linear between. One limit, ``common_limit``, serves all sheets that are compared, so that equal
-greys mean equal weights.
+A weight of 0 is mid grey (128), ``-limit`` and below black (0), ``+limit`` and above white (255);
+the scale is linear in between. Sheets that are compared share one limit, ``common_limit``, so that
+equal greys mean equal weights.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from dae_cli.errors import ConfigError, DaeError
 Weights = NDArray[np.floating[Any]]
 Greys = NDArray[np.uint8]
 ImageShape = tuple[int, ...]
-"""Height and width in pixels of the images whose pixels are the inputs, row by row; and 3 where
-each pixel is red, green and blue."""
+"""(height, width) in pixels of the images whose pixels are the inputs, in row-major order; or
+(height, width, 3) if each pixel has red, green and blue."""
 Scale = Literal["shared", "tile"]
-"""``shared``: one limit for all tiles. ``tile``: each tile by its own largest \\|w\\|, which shows
-the shape of weak filters too, as many papers do, but hides how strong they are."""
+"""``shared``: one limit for all tiles. ``tile``: a separate limit for each tile, its largest
+\\|w\\|, which shows the shape of weak filters, as in many papers, but hides their strength."""
 
 _MID_GREY = 128
 
 
 def common_limit(weights_list: Sequence[Weights]) -> float:
-    """The one grey limit for all sheets that are compared: a quantile of |W| over all of them.
+    """Return the common grey limit for sheets that are compared: the 99.5 % quantile of |W|.
 
-    A quantile and not the maximum, since a single large weight would turn all else grey: five
-    weights in a thousand are clipped. Give the rows that will be shown. Where the quantile is 0 the
-    maximum is taken, and 1 where all weights are 0.
+    The maximum would not do, because a single large weight would make everything else grey. Pass
+    only the rows that will be shown. If the quantile is 0, the limit is the maximum; if all weights
+    are 0, it is 1.
 
     Raises:
         DaeError: a weight is NaN or infinite.
@@ -43,7 +43,7 @@ def common_limit(weights_list: Sequence[Weights]) -> float:
 
 
 def greys(weights: Weights, limit: float, scale: Scale = "shared") -> Greys:
-    """Return (units, inputs) greys of the documented scale, 0 black to 255 white."""
+    """Convert weights (units, inputs) to greys of the same shape, 0 black to 255 white."""
     limits: float | NDArray[np.float64] = limit
     if scale == "tile":
         largest = np.abs(weights).max(axis=1, keepdims=True).astype(np.float64)
@@ -53,48 +53,48 @@ def greys(weights: Weights, limit: float, scale: Scale = "shared") -> Greys:
 
 
 def weights_of(greys: Greys, limit: float) -> NDArray[np.float32]:
-    """Return weights that have these greys on the shared scale, the middle of what each stands for.
+    """Convert greys of the shared scale to weights, the middle of the range that each represents.
 
-    What was clipped at the limit stays at it.
+    Weights that were clipped are returned as the limit.
     """
     share = (greys.astype(np.float64) + 0.5 - _MID_GREY) / 127.5
     return (np.clip(share, -1.0, 1.0) * limit).astype(np.float32)
 
 
 def upright(weights: Weights, image: ImageShape) -> Weights:
-    """Turn filters of images that are stored transposed: (units, width · height) to be looked at.
+    """Transpose filters (units, width · height) of images that are stored transposed.
 
-    The benchmark stores rot, bg-rand, bg-img and rot-bg-img so; filters learned from them show
-    digits upright only after this.
+    The benchmark stores rot, bg-rand, bg-img and rot-bg-img this way, so filters learned from them
+    must be transposed to show digits upright.
 
     Args:
         image: height and width of the upright image.
     """
-    height, width = image  # none of colours is stored so
+    height, width = image  # no colour images are stored this way
     turned = weights.reshape(-1, width, height).transpose(0, 2, 1)
     return np.ascontiguousarray(turned).reshape(weights.shape)
 
 
 def square_image(inputs: int) -> ImageShape:
-    """Height and width of a square image of so many pixels.
+    """Return the height and width of a square image with this number of pixels.
 
     Raises:
-        ConfigError: it is not a square number.
+        ConfigError: the number is not a square.
     """
     side = isqrt(inputs)
     if side * side != inputs:
         raise ConfigError(
             f"filters of {inputs} inputs cannot be shown as square tiles: {inputs} is not a "
-            "square number; choose a layer that sees the pixels, the first"
+            "square number; choose the first layer, whose inputs are pixels"
         )
     return side, side
 
 
 def finite(weights: Weights, units: Sequence[int] | None = None) -> Weights:
-    """Return ``weights`` as they are.
+    """Return ``weights`` unchanged if they are finite.
 
     Args:
-        units: which unit each row is, for the message; its place unless given.
+        units: unit number of each row, for the message; by default the row number.
 
     Raises:
         DaeError: a weight is NaN or infinite.
@@ -102,7 +102,7 @@ def finite(weights: Weights, units: Sequence[int] | None = None) -> Weights:
     if not np.isfinite(weights).all():
         row = int(np.argwhere(~np.isfinite(weights))[0][0])
         raise DaeError(
-            f"the weights of unit {row if units is None else units[row]} hold NaN or infinity; "
-            "its training diverged: train again with a lower learning rate"
+            f"the weights of unit {row if units is None else units[row]} contain NaN or infinity: "
+            "training diverged; train again with a lower learning rate"
         )
     return weights

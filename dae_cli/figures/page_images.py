@@ -1,4 +1,4 @@
-"""The images that report.html holds: first filters side by side, and what corruption looks like."""
+"""Images in report.html: the first filters of runs, and an example of corruption."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 _COLUMNS = 10
 _LEVELS = 16
-"""Greys of a sheet: more than the eye distinguishes in noise, and a third of the bytes of 256."""
+"""Grey levels of a sheet: enough for noisy filters, with a third of the bytes of 256 levels."""
 _SHAPE = 21
-"""Width and height in pixels of the shape that shows what corruption is."""
+"""Width and height in pixels of the example of corruption."""
 
 
 @dataclass(frozen=True, eq=False)
 class PageSheet:
-    """The first filters of a run: a PNG of tiles side by side, a pixel for each weight.
+    """The first filters of a run: a PNG of adjacent tiles with one pixel per weight.
 
     Attributes:
-        tiles: (units, height, width) greys, and 3 of colours; 16 of each remain.
+        tiles: greys (units, height, width[, 3]); the PNG reduces them to 16 levels.
     """
 
     tiles: Greys
@@ -32,7 +32,7 @@ class PageSheet:
 
     @property
     def rows(self) -> int:
-        """Rows of tiles."""
+        """Number of rows of tiles."""
         return -(-len(self.tiles) // self.columns)
 
     @property
@@ -43,7 +43,7 @@ class PageSheet:
 
     @property
     def png(self) -> bytes:
-        """The PNG; places without a unit are mid grey."""
+        """The PNG; positions without a unit are mid grey."""
         from PIL import Image
 
         image = self.tiles.shape[1:]
@@ -61,9 +61,9 @@ class PageSheet:
 
 
 def corrupted_shape(destruction_percent: float) -> bytes:
-    """Return a PNG of a convex shape, with that share of all pixels set to 0.
+    """Return a PNG of a convex shape with this share of all pixels set to 0.
 
-    What is destroyed at one level is destroyed at all higher ones.
+    Pixels destroyed at one level are also destroyed at all higher levels.
     """
     from PIL import Image
 

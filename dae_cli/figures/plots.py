@@ -1,4 +1,4 @@
-"""Plots for print and slides: test error against destruction, validation error by epoch."""
+"""Plots for print and slides: test error against destruction and validation error by epoch."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ if TYPE_CHECKING:
 
 _PAPER_MARKERS = ("D", "s", "^", "v", "P", "X")
 _EDGE, _LEGEND_LINE = 0.2, 0.21
-"""Inches: what stays free beside a legend, and the height of one of its lines."""
+"""Free space next to a legend and height of one of its lines, in inches."""
 
 
 def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
-    """Plot test error against destruction, one panel per data set, beside the paper's values.
+    """Plot test error against destruction with the paper's values, one panel per data set.
 
-    Written whole or not at all, as the name's ending says: ``.png``, ``.svg`` or ``.pdf``.
+    The file is written atomically; its suffix selects the format: ``.png``, ``.svg`` or ``.pdf``.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     ours = list(dict.fromkeys(model for own in series for model in own.lines))
     papers = list(dict.fromkeys(point.model for own in series for point in own.paper))
-    rows = "95 % over test rows" + (" and seeds" if any(own.over_seeds for own in series) else "")
+    seeds = " and seeds" if any(own.over_seeds for own in series) else ""
+    rows = f"95 % interval over test rows{seeds}"
     with style():
         figure, panels = _panels(
             [_title(own, len(series)) for own in series],
-            "destruction ν (% of the inputs)",
+            "destruction ν (% of inputs)",
             "test error (%)",
         )
         for axes, own in zip(panels, series, strict=True):
@@ -85,7 +86,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
                 _bars(
                     axes,
                     [point],
-                    # Beside our own, since the intervals of a good replication overlap.
+                    # Next to ours, because the intervals of a good replication overlap.
                     aside=1.5 * aside,
                     fmt=_PAPER_MARKERS[place % len(_PAPER_MARKERS)],
                     color=PAPER_COLOURS[place % len(PAPER_COLOURS)],
@@ -104,11 +105,12 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
 
 
 def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
-    """Plot validation error by epoch of fine-tuning, a dot at the network kept; else as above.
+    """Plot validation error by fine-tuning epoch, one panel per data set.
 
-    One panel per data set; of several seeds the mean, in a band from the lowest to the highest
-    while all of them are trained, then a thin line for each. A colour stands for a model where that
-    distinguishes the cells of each data set, else for a cell.
+    A dot marks the epoch whose weights were kept. Several seeds are drawn as their mean with a band
+    from the lowest to the highest while all of them are trained, then as a thin line each. A colour
+    denotes a model if that distinguishes the cells of each data set, else a cell. See `plot_errors`
+    for the file.
     """
     shown = [(own, {run.series for run in own.runs}) for own in series]
     by_model = all(len({own.models[k] for k in places}) == len(places) for own, places in shown)
@@ -117,7 +119,7 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
     labels = list(dict.fromkeys(every))
     with style():
         figure, panels = _panels(
-            [own.dataset for own in series], "epoch of fine-tuning", "validation error (%)"
+            [own.dataset for own in series], "fine-tuning epoch", "validation error (%)"
         )
         for axes, own in zip(panels, series, strict=True):
             for runs in own.cells:
@@ -128,8 +130,8 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
                 _curve(axes, runs, fmt=line, color=colour, label=drawable(label))
             axes.locator_params(axis="x", nbins=5, integer=True)
         several = any(len(runs) > 1 for own in series for runs in own.cells)
-        band = "; band: from the lowest to the highest of several seeds" if several else ""
-        _add_legend(figure, title=f"dot: epoch whose network was kept{band}")
+        band = "; band: range over seeds" if several else ""
+        _add_legend(figure, title=f"dot: epoch whose weights were kept{band}")
         content = _content(figure, path)
     write_whole(path, content)
 
@@ -137,13 +139,13 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
 def _title(series: ErrorSeries, panels: int) -> str:
     if not series.data_mark:
         return series.dataset
-    # Three columns have no room for it beside a long name.
+    # Three columns have no room for it next to a long name.
     gap = "\n" if _columns(panels) == 3 else " "
     return f"{series.dataset}{gap}({series.data_mark})"
 
 
 def _bars(axes: Axes, points: Sequence[ErrorPoint], aside: float = 0.0, **options: Any) -> None:
-    """Errors with their intervals."""
+    """Draw errors with their intervals."""
     axes.errorbar(
         [point.destruction_percent + aside for point in points],
         [point.interval.error_percent for point in points],
@@ -156,7 +158,7 @@ def _bars(axes: Axes, points: Sequence[ErrorPoint], aside: float = 0.0, **option
 
 
 def _curve(axes: Axes, runs: Sequence[RunCurves], fmt: str, color: str, label: str) -> None:
-    """The validation errors of a cell's runs."""
+    """Draw the validation errors of a cell's runs."""
     lines = [run.curves.valid for run in runs if run.curves.valid]
     if not lines:
         return
@@ -180,7 +182,7 @@ def _columns(panels: int) -> int:
 
 
 def _panels(titles: Sequence[str], x: str, y: str) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel per title, the axes named where they are at its edge."""
+    """Return a figure with a panel per title and axis labels at its left and lower edges."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = _columns(len(titles))
@@ -200,7 +202,7 @@ def _panels(titles: Sequence[str], x: str, y: str) -> tuple[Figure, list[Axes]]:
 
 
 def _add_legend(figure: Figure, title: str = "") -> None:
-    """One legend for all panels, each label once, the paper's at the end."""
+    """Add one legend for all panels; each label occurs once, the paper's come last."""
     handles = {
         label: handle
         for axes in figure.axes
@@ -226,19 +228,19 @@ def _add_legend(figure: Figure, title: str = "") -> None:
         else:
             figure.set_figwidth(wide + _EDGE)
     further = -(-len(order) // columns) - 1
-    # Each further line of the legend would take its height from the panels.
+    # Otherwise each further line of the legend would shrink the panels.
     figure.set_figheight(figure.get_figheight() + further * _LEGEND_LINE)
 
 
 def _content(figure: Figure, path: Path) -> bytes:
-    """The bytes of a file; a PNG has 256 colours, a third of the bytes of matplotlib's own."""
+    """Return the file's bytes; a PNG has 256 colours and a third of the size of matplotlib's."""
     if path.suffix != ".png":
         return figure_bytes(figure, path.suffix, {"Title": path.stem.replace("_", " ")})
 
     from PIL import Image
 
     canvas: Any = figure.canvas
-    canvas.draw()  # once; savefig draws twice, for the layout and for the file
+    canvas.draw()  # draws once; savefig draws twice, for the layout and for the file
     size = canvas.get_width_height()
     image = Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
     few = image.quantize(256, dither=Image.Dither.NONE)

@@ -1,6 +1,6 @@
-"""Saving figures: whole or not at all, the same bytes each time, with what they say of themselves.
+"""Saving figures atomically, with metadata and reproducible bytes.
 
-Nothing of the time or of the software is written.
+Files contain neither the time nor the versions of the software.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SUFFIXES, ANIMATIONS = (".png", ".svg", ".pdf"), (".gif",)
 SECONDS, LAST_SECONDS = 0.5, 3.0
-"""How long each frame is shown, and the last one, which is to be looked at."""
-# What matplotlib would write of itself and of the time, by ending; None leaves it out.
+"""Duration of each frame and of the last frame, which is shown longer."""
+# Metadata that matplotlib writes by default, by suffix; None omits it.
 _NO_TRACES: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -34,7 +34,7 @@ def figure_bytes(figure: Figure, ending: str, metadata: Mapping[str, str | None]
 
     Args:
         ending: ``.svg`` or ``.pdf``.
-        metadata: under the names that matplotlib knows in that format.
+        metadata: keys are those that matplotlib supports for this format.
     """
     buffer = BytesIO()
     figure.savefig(buffer, format=ending[1:], metadata={**metadata, **_NO_TRACES[ending]})
@@ -42,14 +42,14 @@ def figure_bytes(figure: Figure, ending: str, metadata: Mapping[str, str | None]
 
 
 def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write ``image`` as a PNG whose text chunks hold ``metadata``, in the order given.
+    """Write ``image`` as a PNG with ``metadata`` in its text chunks, in the order given.
 
-    The same image and metadata give the same bytes. Missing parent folders are made.
-    ``PIL.Image.open(path).text`` gives the metadata back.
+    The same image and metadata give the same bytes. Missing parent folders are created.
+    ``PIL.Image.open(path).text`` reads the metadata.
 
     Raises:
         ConfigError: the name does not end in ``.png``.
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     from PIL.PngImagePlugin import PngInfo
 
@@ -61,14 +61,14 @@ def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
 
 
 def png_bytes(image: Image, **parameters: Any) -> bytes:
-    """Return an image as a PNG; ``parameters`` are Pillow's."""
+    """Return an image as PNG bytes; ``parameters`` are passed to Pillow."""
     buffer = BytesIO()
     image.save(buffer, format="PNG", optimize=True, **parameters)
     return buffer.getvalue()
 
 
 def png_text(path: Path, key: str) -> str:
-    """Return what a PNG says of itself; nothing where there is none that does."""
+    """Return a text of a PNG's metadata; empty if the file is no PNG or lacks the key."""
     from PIL import Image
 
     try:
@@ -79,33 +79,31 @@ def png_text(path: Path, key: str) -> str:
 
 
 def picture_files(png: Path, formats: Collection[str] = ()) -> list[Path]:
-    """Return the files of a picture: the PNG, and it in the formats asked for or there already.
+    """Return a picture's files: the PNG, and other formats that exist or are requested.
 
     Args:
-        formats: endings without the dot.
+        formats: requested suffixes without the dot.
     """
     others = [png.with_suffix(ending) for ending in SUFFIXES if ending != png.suffix]
     return [png, *(path for path in others if path.suffix[1:] in formats or path.exists())]
 
 
 def remove_picture(png: Path) -> None:
-    """Remove a picture in all its formats, as far as it is there; OutputError if that fails."""
+    """Remove a picture in all formats that exist; raises OutputError."""
     for path in picture_files(png):
         remove_file(path)
 
 
 def remove_pictures(folder: Path, title: str, keep: Collection[str]) -> None:
-    """Remove pictures of a folder in all formats, but for some names.
-
-    Those go whose PNG has a title that begins so.
+    """Remove pictures from a folder, in all formats, if the title of the PNG starts with ``title``.
 
     Args:
-        folder: of the pictures; it need not be there.
-        title: how `Title` begins in those that may go.
-        keep: names of files, without their ending.
+        folder: folder of the pictures; it need not exist.
+        title: prefix of ``Title`` in the metadata.
+        keep: file names without suffix that are not removed.
 
     Raises:
-        OutputError: one cannot be removed.
+        OutputError: a picture cannot be removed.
     """
     for path in sorted(folder.glob("*.png")):
         if path.stem not in keep and png_text(path, "Title").startswith(title):
@@ -113,17 +111,17 @@ def remove_pictures(folder: Path, title: str, keep: Collection[str]) -> None:
 
 
 def write_animation(frames: Sequence[Image], path: Path, metadata: Mapping[str, str]) -> None:
-    """Write frames as an animated GIF that is played for ever, with all of the 256 greys.
+    """Write frames atomically as an endlessly repeated GIF with 256 greys.
 
-    The same frames and metadata give the same bytes, whole or not at all.
+    The same frames and metadata give the same bytes.
 
     Args:
-        frames: grey images (mode ``L``) of one size, the earliest first.
-        metadata: kept as lines ``key: value`` in its comment.
+        frames: grey images (mode ``L``) of equal size, the earliest first.
+        metadata: stored as lines ``key: value`` in the GIF's comment.
 
     Raises:
         ConfigError: the name does not end in ``.gif``.
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     check_suffix(path, ANIMATIONS)
     first, *others = frames
@@ -144,13 +142,13 @@ def write_animation(frames: Sequence[Image], path: Path, metadata: Mapping[str, 
 
 
 def check_suffix(path: Path, allowed: Sequence[str]) -> None:
-    """Refuse a file name whose ending does not say what the file will hold.
+    """Check the suffix of a file name.
 
     Raises:
-        ConfigError: the ending of ``path`` is not in ``allowed`` (lower case, with the dot).
+        ConfigError: the suffix is not in ``allowed`` (lower case, with the dot).
     """
     if path.suffix.lower() not in allowed:
         raise ConfigError(
-            f"{path}: a picture is written as {' or '.join(allowed)}; "
+            f"{path}: the file name must end in {' or '.join(allowed)}; "
             f"choose a name like {path.with_suffix(allowed[0]).name}"
         )

@@ -1,4 +1,4 @@
-"""The points of the charts: what the plots (``plots``) and the page (``charts``) both draw."""
+"""Data of the charts, used by the plots (``plots``) and by report.html (``charts``)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 
 Line = tuple[tuple[int, float], ...]
-"""(epoch, value) of a curve, of which points that the eye would miss may be left out."""
+"""(epoch, value) of a curve; points that make no visible difference may be omitted."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An error in percent and half the width of its 95 % interval."""
+    """An error in percent with half the width of its 95 % interval."""
 
     error_percent: float
     half_width: float
@@ -36,15 +36,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class ErrorPoint:
-    """A test error at a destruction.
+    """A test error at one level of destruction.
 
     Attributes:
         destruction_percent: ν in percent of the inputs.
-        interval: of ours, over test rows and over seeds where there are several.
-        label: whose it is, where, and how large, in words.
-        model: of the paper, its name there, such as ``SAA-3``; of ours, the model whose points
-            alone a line joins, empty where all are of one.
-        seeds: of ours, the error of each seed in percent where there are several.
+        interval: the error; our intervals cover test rows, and seeds if there are several.
+        label: text with the source, position and value of the point.
+        model: the paper's name of the model, such as ``SAA-3``. For our points, the model whose
+            points a line joins; empty if all points have the same model.
+        seeds: for our points, the error of each seed in percent if there are several.
     """
 
     destruction_percent: float
@@ -56,11 +56,11 @@ class ErrorPoint:
 
 @dataclass(frozen=True)
 class ErrorSeries:
-    """Test error against destruction on one data set; points in the order of destruction.
+    """Test error against destruction on one data set; points are sorted by destruction.
 
     Attributes:
-        data_mark: what is to be said of data that are not known to be the originals; else empty.
-        over_seeds: whether an interval covers the spread over several seeds as well.
+        data_mark: note on data that are not known to be the originals; else empty.
+        over_seeds: whether an interval also covers the spread over several seeds.
     """
 
     dataset: str
@@ -71,18 +71,18 @@ class ErrorSeries:
 
     @property
     def levels(self) -> list[float]:
-        """Every destruction of a point, the lowest first."""
+        """All levels of destruction, the lowest first."""
         return sorted({point.destruction_percent for point in (*self.ours, *self.paper)})
 
     @property
     def shared_levels(self) -> set[float]:
-        """Every destruction at which both ours and the paper's are."""
+        """Levels of destruction at which both we and the paper have a point."""
         ours = {point.destruction_percent for point in self.ours}
         return ours & {point.destruction_percent for point in self.paper}
 
     @property
     def lines(self) -> dict[str, list[ErrorPoint]]:
-        """Our points that a line joins, by model."""
+        """Our points by model; a line joins those of each model."""
         lines: dict[str, list[ErrorPoint]] = {}
         for point in self.ours:
             lines.setdefault(point.model, []).append(point)
@@ -91,8 +91,8 @@ class ErrorSeries:
 
 @dataclass(frozen=True)
 class Curves:
-    """How training went: validation error in percent by epoch of fine-tuning; and by epoch of
-    pretraining the reconstruction cost, a line for each layer."""
+    """Learning curves: validation error in percent by fine-tuning epoch, and reconstruction cost by
+    pretraining epoch with a line for each layer."""
 
     valid: Line
     cost: tuple[Line, ...] = ()
@@ -103,8 +103,8 @@ class RunCurves:
     """The curves of one run.
 
     Attributes:
-        series: place of its cell in ``LearningSeries.labels``; several seeds share it.
-        best: epoch and validation error of the network whose weights stay; None where not known.
+        series: index of the run's cell in ``LearningSeries.labels``; seeds of a cell share it.
+        best: epoch and validation error of the weights that were kept; None if unknown.
     """
 
     run: str
@@ -119,8 +119,8 @@ class LearningSeries:
     """The curves of all runs on one data set.
 
     Attributes:
-        labels: the name of each series.
-        models: the model of each series.
+        labels: name of each series.
+        models: model of each series.
     """
 
     dataset: str
@@ -130,22 +130,22 @@ class LearningSeries:
 
     @property
     def cells(self) -> list[list[RunCurves]]:
-        """The runs of each series that has any."""
+        """Runs grouped by series; series without runs are omitted."""
         places = sorted({run.series for run in self.runs})
         return [[run for run in self.runs if run.series == place] for place in places]
 
     def name_of(self, runs: Sequence[RunCurves]) -> str:
-        """What the curve of one run or of several seeds is called."""
+        """Return the name of the curve of one run or of several seeds."""
         label, seeds = self.labels[runs[0].series], ", ".join(str(run.seed) for run in runs)
         return f"{label}, seed {seeds}" if len(runs) == 1 else f"{label}, mean of seeds {seeds}"
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The curves of a cell's seeds as one: their mean, and a band from the lowest to the highest.
+    """The combined curves of a cell's seeds: the mean, and a band from the lowest to the highest.
 
-    Up to the last epoch that all seeds have; where the others go on, as `tails`. Of one seed, its
-    curve without a band.
+    They end at the last epoch that all seeds have; `tails` contains the rest of longer curves. A
+    single seed has its curve and no band.
     """
 
     mean: Line
@@ -155,7 +155,7 @@ class Spread:
 
 
 def spread_of(lines: Sequence[Line]) -> Spread:
-    """Return the spread of some curves, whose values lie on a line between their points."""
+    """Return the spread of several curves; values between points are interpolated linearly."""
     if len(lines) == 1:
         return Spread(lines[0])
     first, last = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
@@ -176,10 +176,10 @@ def spread_of(lines: Sequence[Line]) -> Spread:
 
 
 def simplified(line: Sequence[tuple[int, float]], tolerance: float = 0.6) -> Line:
-    """Leave out points that lie nearer than ``tolerance`` pixels to the line through the others.
+    """Remove points within ``tolerance`` pixels of the line through the remaining points.
 
-    The line is thought of as filling a chart of 300 by 200 pixels (Ramer, Douglas, Peucker). The
-    first, the last and the lowest point always stay.
+    Uses the Ramer–Douglas–Peucker algorithm as if the line filled a chart of 300 by 200 pixels. The
+    first, the last and the lowest point are always kept.
     """
     if len(line) < 3:
         return tuple(line)

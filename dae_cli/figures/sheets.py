@@ -1,9 +1,9 @@
-"""Sheets: tiles in rows, panel beside panel, with numbers, titles and a grey scale.
+"""Sheets: panels of tiles side by side, with numbers, titles and a grey scale.
 
-A weight, or a pixel, is a block of equal pixels in the PNG; whatever is said stands outside the
-tiles. All places are in pixels of the PNG, from the top left corner. The PNG is Pillow's, in which
-tiles are pixel for pixel what they are here, and for which no run has to load matplotlib; SVG and
-PDF are matplotlib's, with the same font in the same places.
+Each weight (or pixel of a tile) is a block of equal pixels in the PNG; all texts are outside the
+tiles. Positions are in pixels of the PNG from the top left corner. Pillow writes PNG files, which
+keep the tiles' exact pixels and do not require matplotlib; matplotlib writes SVG and PDF files with
+the same font and layout.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 Theme = Literal["light", "dark"]
 
-_TILE_PIXELS = 56  # height of a tile, about, unless a magnification is given
-_PER_INCH = 96  # pixels; a browser shows an SVG as large as the PNG
-_SHARP = 8  # pixels of a weight in SVG and PDF: a viewer that smooths keeps the edges
-_SMALLEST = 8  # pixels: the smallest letters
-_NARROWEST = 420  # a sheet of a few tiles is still wide enough to read its title and caption
+_TILE_PIXELS = 56  # approximate height of a tile without a magnification
+_PER_INCH = 96  # pixels; a browser then shows SVG and PNG in the same size
+_SHARP = 8  # pixels per weight in SVG and PDF: keeps edges in viewers that smooth
+_SMALLEST = 8  # pixels: smallest font size
+_NARROWEST = 420  # pixels: a sheet of a few tiles has room for its title and caption
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Greys of titles, of numbers and captions, around the grey scale, and of all else."""
+    """Greys of titles (ink), numbers and captions (soft), the scale's frame, and the background."""
 
     ink: int
     soft: int
@@ -55,12 +55,12 @@ PALETTES: Mapping[Theme, Palette] = {
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Tiles that stand together.
+    """A group of tiles.
 
     Attributes:
-        tiles: (tiles, height, width) greys, 0 black to 255 white; of colours with 3 at the end.
-        title: what stands over them.
-        names: what stands under each tile; else rows and columns are numbered.
+        tiles: greys (tiles, height, width[, 3]), 0 black to 255 white.
+        title: heading above the tiles.
+        names: label under each tile; without names, rows and columns are numbered.
     """
 
     tiles: Greys
@@ -69,20 +69,20 @@ class Panel:
 
     @property
     def image(self) -> ImageShape:
-        """Height and width of a tile in pixels, and 3 of colours."""
+        """(height, width[, 3]) of a tile."""
         return self.tiles.shape[1:]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the tiles of a panel are.
+    """Positions of a panel's tiles.
 
     Attributes:
-        left, top: of the first tile.
+        left, top: position of the first tile.
         tile: height and width of a tile.
-        gap: between tiles.
-        shape: rows and columns.
-        under: what is kept below each tile for its name.
+        gap: space between tiles.
+        shape: numbers of rows and columns.
+        under: space below each tile for its name.
     """
 
     left: int
@@ -94,22 +94,22 @@ class Grid:
 
     @property
     def pitch(self) -> tuple[int, int]:
-        """From one row to the next, and from one column to the next."""
+        """Distance from one row to the next and from one column to the next."""
         return self.tile[0] + self.under + self.gap, self.tile[1] + self.gap
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width from the first tile to the last, blank ones as well."""
+        """Height and width of the panel, including blank positions."""
         down, across = ((n - 1) * p for n, p in zip(self.shape, self.pitch, strict=True))
         return down + self.tile[0], across + self.tile[1]
 
     def corner(self, index: int) -> tuple[int, int]:
-        """Top and left of a tile, counted row by row from 0."""
+        """Return top and left of a tile, counted row by row from 0."""
         row, column = divmod(index, self.shape[1])
         return self.top + row * self.pitch[0], self.left + column * self.pitch[1]
 
     def painted(self, tiles: Greys, background: int, times: int = 1) -> Greys:
-        """The pixels from the first tile to the last, ``times`` as many each way."""
+        """Return the panel's pixels, enlarged by ``times`` in each direction."""
         pixels = np.full((*self.size, *tiles.shape[3:]), background, dtype=np.uint8)
         down, across = self.tile[0] // tiles.shape[1], self.tile[1] // tiles.shape[2]
         for index, tile in enumerate(tiles.repeat(down, axis=1).repeat(across, axis=2)):
@@ -119,7 +119,7 @@ class Grid:
         return pixels.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else pixels
 
     def tiles_of(self, picture: Greys, count: int, image: ImageShape) -> Greys:
-        """The first tiles of a picture as (tiles, height, width) greys, and 3: what was painted."""
+        """Return the first ``count`` tiles of a picture as (count, height, width[, 3]) greys."""
         (height, width), (down, across) = self.tile, image[:2]
         corners = [self.corner(index) for index in range(count)]
         cut = [picture[y : y + height, x : x + width] for y, x in corners]
@@ -131,8 +131,8 @@ class Text:
     """One line of text whose baseline is at ``y``.
 
     Attributes:
-        x: of its left end, its middle or its right end, as ``align`` says: ``l``, ``m``, ``r``.
-        size: in pixels.
+        x: position of the left end, middle or right end, if ``align`` is ``l``, ``m`` or ``r``.
+        size: font size in pixels.
         grey: 0 black to 255 white.
     """
 
@@ -146,12 +146,12 @@ class Text:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Panels, texts and a grey scale in their places.
+    """Panels, texts and a grey scale with their positions.
 
     Attributes:
         size: height and width.
         scale: top, left, height and width of the grey scale.
-        palette: of all but the tiles, whose greys are values.
+        palette: greys of everything except the tiles, whose greys are values.
     """
 
     size: tuple[int, int]
@@ -162,7 +162,7 @@ class Sheet:
     palette: Palette
 
     def centred(self, width: int) -> Sheet:
-        """The sheet in the middle of a wider one."""
+        """Return the sheet centred in a wider one."""
         aside = (width - self.size[1]) // 2
         top, left, *size = self.scale
         return replace(
@@ -174,7 +174,7 @@ class Sheet:
         )
 
     def image(self) -> Image.Image:
-        """The sheet as an image: grey (mode ``L``), or of colours (``RGB``)."""
+        """Return the sheet as a grey (mode ``L``) or colour (``RGB``) image."""
         colours = self.panels[0].image[2:]
         background = self.palette.background
         pixels = np.full((*self.size, *colours), background, dtype=np.uint8)
@@ -195,15 +195,14 @@ class Sheet:
         return image
 
     def save(self, path: Path, metadata: Mapping[str, str]) -> None:
-        """Write the sheet as the name's ending says: ``.png``, ``.svg`` or ``.pdf``.
+        """Write the sheet atomically, as PNG, SVG or PDF according to the suffix.
 
-        The same sheet and metadata give the same bytes, whole or not at all. SVG and PDF keep
-        ``Title`` as their title, and all else as lines ``key: value``: the description of an SVG,
-        the subject of a PDF.
+        The same sheet and metadata give the same bytes. SVG and PDF store ``Title`` as their title
+        and the other items as lines ``key: value`` in the description (SVG) or subject (PDF).
 
         Raises:
-            ConfigError: another ending.
-            OutputError: it cannot be written.
+            ConfigError: the suffix is not ``.png``, ``.svg`` or ``.pdf``.
+            OutputError: the file cannot be written.
         """
         check_suffix(path, SUFFIXES)
         ending = path.suffix.lower()
@@ -219,7 +218,7 @@ class Sheet:
         write_whole(path, content)
 
     def _figure(self) -> Figure:
-        """The sheet as a figure of matplotlib, for SVG and PDF."""
+        """Return the sheet as a matplotlib figure, for SVG and PDF."""
         from matplotlib.patches import Rectangle
 
         height, width = self.size
@@ -231,7 +230,7 @@ class Sheet:
 
         def show(pixels: Greys, top: int, left: int, size: tuple[int, int]) -> None:
             axes.imshow(
-                # As colours, which are shown as they are; a colour map is off by one at times.
+                # RGB values are exact; a colour map is sometimes off by one.
                 pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2),
                 extent=(left, left + size[1], top + size[0], top),
                 interpolation="none",
@@ -268,23 +267,24 @@ def lay_out(
     width: int | None = None,
     theme: Theme = "light",
 ) -> Sheet:
-    """Place panels side by side, with their titles and numbers; nothing overlaps.
+    """Lay out panels side by side with their titles and numbers.
 
-    Tiles come row by row; the number left of a row plus the number over a column is the tile's,
-    unless names stand under the tiles or left of the rows. Places beyond the last tile stay blank.
+    Tiles are placed row by row. The number left of a row plus the number above a column is the
+    tile's number, unless the tiles or rows have names. Positions after the last tile are blank.
 
     Args:
-        panels: of tiles of one size.
+        panels: panels with tiles of equal size.
         shape: rows and columns of each panel.
-        scale_ends: what stands at the black and at the white end of the grey scale.
-        magnification: pixels per weight; unless given, a tile is about 56 pixels high.
-        row_names: what stands left of each row.
-        spacing: between tiles and between panels alike; else tiles of one panel are parted by thin
-            lines, and panels by more.
-        width: of the sheet in pixels; its tiles are then as large as fit, whatever `magnification`.
+        scale_ends: labels of the black and the white end of the grey scale.
+        magnification: pixels per weight; by default a tile is about 56 pixels high.
+        row_names: label left of each row.
+        spacing: space between tiles and between panels; by default, thin lines separate tiles and
+            wider gaps separate panels.
+        width: width of the sheet in pixels; the tiles are then as large as possible and
+            ``magnification`` is ignored.
 
     Raises:
-        ConfigError: it is too wide for the width even with a pixel a weight.
+        ConfigError: the sheet exceeds the width even with one pixel per weight.
     """
 
     def place(times: int) -> Sheet:
@@ -293,13 +293,13 @@ def lay_out(
     image = panels[0].image
     if width is None:
         return place(magnification or max(1, round(_TILE_PIXELS / image[0])))
-    # Letters grow with the tiles, so how wide a sheet is shows when it is laid out.
+    # The font size depends on the tiles, so the width is only known after the layout.
     for times in range(max(1, width // (len(panels) * shape[1] * image[1])), 0, -1):
         sheet = place(times)
         if sheet.size[1] <= width:
             return sheet.centred(width)
     raise ConfigError(
-        f"{len(panels)} x {shape[1]} tiles side by side are at least {sheet.size[1]} pixels wide: "
+        f"{len(panels)} x {shape[1]} tiles side by side need at least {sheet.size[1]} pixels: "
         "choose a larger width or fewer tiles"
     )
 
@@ -320,7 +320,7 @@ def _placed(
     tile = image[0] * times, image[1] * times
     gap = spacing or (1 if max(tile) < 40 else 2)
     wide = Grid(0, 0, tile, gap, shape).size[1]
-    # A wide sheet has larger letters, since a page shrinks it to its column.
+    # Wide sheets have larger letters, because pages shrink them to the width of a column.
     factor = min(max(len(panels) * wide / 720, 1.0), 2.4)
     heading, subheading, small, label, pad, near = (
         round(factor * size) for size in (19, 16, 13, 12, 16, 6)
@@ -338,7 +338,7 @@ def _placed(
     y = texts.paragraph(title, left, pad, heading, right, palette.ink)
     top, titles_top = 0, y + (near if title else 0)
     for panel, start in zip(panels, lefts, strict=True):
-        # The last title may use the blank to its right, if the sheet is wider than its tiles.
+        # The last title may extend into blank space to its right.
         room = right if start == lefts[-1] else start + wide
         top = max(
             top, texts.paragraph(panel.title, start, titles_top, subheading, room, palette.ink)
@@ -366,7 +366,7 @@ def _placed(
 
 
 class _Texts:
-    """The texts of a sheet."""
+    """Collects the texts of a sheet."""
 
     def __init__(self, grey: int) -> None:
         self.found: list[Text] = []
@@ -385,21 +385,21 @@ class _Texts:
         self.found.append(Text(text, x, y, size, self._grey if grey is None else grey, align))
 
     def paragraph(self, text: str, x: int, y: int, size: int, right: int, grey: int) -> int:
-        """Add text in lines that end before ``right``, and return the y below them."""
+        """Add text, wrapped at ``right``, and return the y below it."""
         for line in _lines(text, size, right - x):
             self.add(line, x, y + size, size, grey)
             y += _line(size)
         return y
 
     def column_numbers(self, grid: Grid, columns: int, size: int, near: int) -> None:
-        """Add ``+0``, ``+1``, … over the columns."""
+        """Add ``+0``, ``+1``, … above the columns."""
         room = text_width(f"+{columns - 1}", size) + near
         for column in _every(columns, grid.pitch[1], room):
             middle = grid.corner(column)[1] + grid.tile[1] / 2
             self.add(f"+{column}", middle, grid.top - near, size, align="m")
 
     def names(self, grid: Grid, names: Sequence[str], size: int) -> None:
-        """Add a name under each tile, in letters so small that it is no wider."""
+        """Add a name under each tile in letters small enough to fit the tile's width."""
         while size > 1 and any(text_width(name, size) > grid.tile[1] for name in names):
             size -= 1
         for index, name in enumerate(names):
@@ -408,17 +408,17 @@ class _Texts:
 
 
 def _ramp(width: int) -> Greys:
-    """The greys of the scale from left to right."""
+    """Return the greys of the scale from left to right."""
     return np.linspace(0, 255, width).round().astype(np.uint8)
 
 
 def _line(size: int) -> int:
-    """From one line of letters to the next."""
+    """Return the line height for a font size."""
     return round(1.35 * size)
 
 
 def _lines(text: str, size: int, room: int) -> list[str]:
-    """Break text into lines of at most ``room`` pixels; its own line breaks are kept."""
+    """Wrap text to lines of at most ``room`` pixels; keeps its line breaks."""
     found: list[str] = []
     for paragraph in drawable(text).splitlines():
         letters, lines = len(paragraph), [paragraph]
@@ -430,6 +430,6 @@ def _lines(text: str, size: int, room: int) -> list[str]:
 
 
 def _every(total: int, pitch: int, room: float) -> Iterable[int]:
-    """The rows or columns to number: all, or every 2nd, 5th, 10th … where tiles are small."""
+    """Return the rows or columns to number: all, or every 2nd, 5th, 10th … if tiles are small."""
     steps = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
     return range(0, total, next(step for step in steps if step * pitch >= room))

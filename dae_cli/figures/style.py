@@ -1,7 +1,7 @@
-"""How every figure looks: one font, and matplotlib as it is shipped with one style over it.
+"""Style of all figures: one font, and matplotlib's default settings with one style on top.
 
-Figures are built with matplotlib's objects alone (``Figure`` on an Agg canvas, never pyplot): no
-global state and no user's settings, so the same values give the same picture.
+Figures use matplotlib's object interface (``Figure`` on an Agg canvas, never pyplot), without
+global state or user settings, so that the same values give the same picture.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 INK, SOFT = "#222222", "#666666"
-"""Of titles; and of numbers and captions, which are to be seen after the data."""
+"""Colours of titles, and of numbers and captions, which should be less prominent than the data."""
 LINES = ("-", "--", ":", "-.")
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale here.
+# Okabe and Ito's colours, which are safe for colour-blind readers, without their pale yellow.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE, BLACK)
@@ -59,21 +59,22 @@ _STYLE = {
     "figure.dpi": 110,
     "savefig.dpi": "figure",
     "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "dae",  # else the ids in an SVG are drawn at random
-    "pdf.fonttype": 42,  # fonts are embedded whole, so that text can be searched
+    "svg.hashsalt": "dae",  # otherwise the ids in an SVG are random
+    "pdf.fonttype": 42,  # embeds whole fonts, so that text can be searched
 }
 
 
 @cache
 def load_matplotlib() -> None:
-    """Import matplotlib, whatever surrounds the command; early, so that no run is lost by it.
+    """Import matplotlib independently of the user's settings.
 
-    While it is imported, it reads the variables MPLBACKEND, MATPLOTLIBRC and MPLCONFIGDIR, a file
-    ``matplotlibrc`` of the current folder, and the user's own. What they say may be unknown here or
-    unreadable: a notebook, for one, sets a backend of its own for every command that it starts.
+    On import, matplotlib reads the variables MPLBACKEND, MATPLOTLIBRC and MPLCONFIGDIR and the
+    files ``matplotlibrc`` in the current folder and in the user's. They may be unreadable or name
+    something that is not installed; a notebook, for example, sets its backend for every command
+    that it starts. Call this early, so that a failed import does not cost a finished run.
     """
     shipped = _shipped()
-    # It warns of its users' settings and folders, which are of no concern here.
+    # Warnings about the user's settings and folders are irrelevant here.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with (
         _environment(MPLBACKEND="agg", MATPLOTLIBRC=str(shipped)),
@@ -81,7 +82,7 @@ def load_matplotlib() -> None:
     ):
         try:
             _import()
-        except Exception:  # its folder for settings and fonts is of no use: give it one
+        except Exception:  # its folder for settings and fonts is unusable: use another one
             folder = mkdtemp(prefix="dae-matplotlib-")
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             with _environment(MPLCONFIGDIR=folder):
@@ -90,19 +91,19 @@ def load_matplotlib() -> None:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The defaults of matplotlib with our settings over them, put back afterwards."""
+    """Use matplotlib's defaults with our settings on top, and restore the settings afterwards."""
     load_matplotlib()
-    # Not its module `style`, which reads the user's own styles when it is imported.
+    # Not its module `style`, which reads the user's styles on import.
     from matplotlib import rc_context, rcParamsDefault
 
     values: Any = {name: value for name, value in rcParamsDefault.items() if name != "backend"}
     with rc_context(values | _STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # an SVG's viewer may have it
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the SVG viewer's fonts may have it
         yield
 
 
 def new_figure(inches: tuple[float, float], **options: Any) -> Figure:
-    """Return an empty white figure; call it and all that draws on it within ``style``."""
+    """Return an empty white figure; create it and draw on it within ``style``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -113,24 +114,24 @@ def new_figure(inches: tuple[float, float], **options: Any) -> Figure:
 
 @lru_cache(maxsize=64)
 def font(size: int) -> FreeTypeFont:
-    """DejaVu Sans, which matplotlib ships, for what Pillow draws; ``size`` in pixels."""
+    """Return matplotlib's copy of DejaVu Sans for Pillow; ``size`` is in pixels."""
     from PIL import ImageFont
 
     return ImageFont.truetype(_shipped() / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def text_width(text: str, size: int) -> int:
-    """Width of one line in pixels, rounded up."""
+    """Return the width of one line of text in pixels, rounded up."""
     return math.ceil(font(size).getlength(text))
 
 
 def drawable(text: str) -> str:
-    """Return text with ``?`` for what is no character of a text."""
+    """Replace characters that are not printable by ``?``."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def _shipped() -> Path:
-    """The folder of what matplotlib ships beside its code."""
+    """Return the folder of matplotlib's data files."""
     found = find_spec("matplotlib")
     return (Path(found.origin).parent if found and found.origin else Path()) / "mpl-data"
 

@@ -1,4 +1,4 @@
-"""What filters look like, in numbers: pure functions of a matrix of weights.
+"""Measures of filters, computed from a matrix of weights by pure functions.
 
-`measures.measure` gives a row for each unit, `summary.summarise` the shares and medians of a layer.
+`measures.measure` returns one row per unit, `summary.summarise` shares and medians of a layer.
 """

@@ -1,21 +1,21 @@
-"""The least-squares Gabor of each filter of a layer, all of them fitted at once.
+"""Least-squares fits of Gabor functions to all filters of a layer.
 
     g = A · exp(−u² / 2σ_u² − v² / 2σ_v²) · cos(2π f u + φ)
 
-u runs across the stripes, the way the wave travels, and v along them (J. Daugman, J. Opt. Soc.
-Am. A 2, 1985; J. Jones and L. Palmer, J. Neurophysiol. 58, 1987). It has no offset: image patches
-have a mean of zero, and a constant in the weights is then no part of what a unit looks for, but
-of what the Gabor fails to explain.
+The coordinate u runs across the stripes, in the direction of the wave, and v along them
+(J. Daugman, J. Opt. Soc. Am. A 2, 1985; J. Jones and L. Palmer, J. Neurophysiol. 58, 1987). There
+is no offset: image patches have zero mean, so a unit does not respond to a constant in its weights,
+and such a constant counts as unexplained.
 
-With a = A cos φ and b = −A sin φ it is a · even + b · odd, linear in a and b. They are solved for
-exactly, and only the other six parameters are searched: "variable projection" (G. Golub and
-V. Pereyra, SIAM J. Numer. Anal. 10, 1973), with the derivatives of L. Kaufman (BIT 15, 1975).
-The search starts from the best of a grid of Gabors, a matched filter that finds the peak of the
-spectrum and the place of the energy together, and goes downhill from there by Levenberg's and
-Marquardt's method, within bounds. It draws no random numbers.
+With a = A cos φ and b = −A sin φ, the Gabor is a · even + b · odd, which is linear in a and b.
+These are solved for exactly, and only the other six parameters are searched: variable projection
+(G. Golub and V. Pereyra, SIAM J. Numer. Anal. 10, 1973) with the derivatives of L. Kaufman (BIT
+15, 1975). The search starts from the best Gabors of a grid, which locate the peak of the spectrum
+and the position of the energy together, and continues with the Levenberg–Marquardt method within
+bounds. It uses no random numbers.
 
-All filters go downhill together, since `scipy.optimize.least_squares`, a filter at a time, takes
-several times as long and ends in other minima of filters that no Gabor fits.
+All filters are fitted together. `scipy.optimize.least_squares`, which fits one filter at a time,
+is several times slower and finds other minima for filters that no Gabor fits.
 """
 
 from __future__ import annotations
@@ -31,95 +31,96 @@ from dae_cli.errors import DaeError
 from dae_cli.filters.tiles import Array, Shape, as_tiles, unit_norm
 
 COLUMN, ROW, LOG_SIGMA_ACROSS, LOG_SIGMA_ALONG, LOG_FREQUENCY, DIRECTION = range(6)
-"""Columns of the parameters: the centre in pixels (0 is the middle of the first pixel), lengths
-in pixels, the carrier's frequency in cycles a pixel, and the direction in which the wave travels,
-in radians, counter-clockwise from "to the right"."""
+"""Columns of the parameters: the centre in pixels (0 is the middle of the first pixel), the
+logarithms of the envelope's lengths in pixels and of the carrier's frequency in cycles per pixel,
+and the direction of the wave in radians, counter-clockwise from the right."""
 PARAMETERS = 6
 
 SMALLEST_SIGMA = 0.75
-"""Pixels. A narrower bell is one pixel and its neighbours: nothing that has stripes."""
+"""Smallest σ in pixels. A narrower bell covers one pixel and its neighbours and has no stripes."""
 HIGHEST_FREQUENCY = 0.5 * 2**0.5
-"""Cycles a pixel: that of a checkerboard, the highest that square pixels show."""
+"""Highest frequency of square pixels in cycles per pixel, that of a checkerboard."""
 STARTS = 6
-"""Descents of each filter, from the best of the grid. More find no better fit of a filter that is
-Gabor-like; of noise they find slightly better ones."""
+"""Number of descents per filter, from the best Gabors of the grid. More descents do not improve the
+fit of Gabor-like filters; for noise they improve it slightly."""
 
 _GRID_DIRECTIONS = 8
 _GRID_CYCLES_OF_SIGMA = (0.25, 0.55)
 _GRID_ELONGATIONS = (1.0, 2.0)
 
 _RIDGE = 1e-9
-"""Relative weight that keeps a and b finite where a tile shows even and odd part as one."""
+"""Relative weight that keeps a and b finite if the even and odd parts coincide on the tile."""
 _CHUNK = 128
-"""Descents that are made together: their arrays stay in the cache."""
+"""Number of descents computed together, so that their arrays fit in the cache."""
 _ROUNDS = 80
 _LARGEST_STEP = np.array([2.0, 2.0, 0.5, 0.5, 0.4, 0.4])
 _SMALLEST_GAIN = 1e-8
 _LARGEST_DAMPING = 1e6
-"""Where a descent ends: no step, however short, goes downhill."""
+"""A descent ends at this damping, when even short steps do not reduce the error."""
 
 _SPECTRUM_FREQUENCIES = np.linspace(0.0, HIGHEST_FREQUENCY, 709)
-"""Cycles a pixel, in steps of .001, where the spectrum of a fitted Gabor is looked at."""
+"""Frequencies, 0.001 cycles per pixel apart, at which a fitted Gabor's spectrum is evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class GaborFit:
-    """The Gabor that leaves the smallest squared error of one filter w."""
+    """The Gabor g with the smallest squared error for one filter w."""
 
     explained_variance: float
-    """1 − Σ (w − g)² / Σ w², over all pixels of the tile, from 0 to 1; no mean is taken off, since
-    the Gabor has no offset."""
+    """1 − Σ (w − g)² / Σ w² over all pixels of the tile, from 0 to 1. The mean is not subtracted,
+    because the Gabor has no offset."""
     amplitude: float
-    """A, in units of the weights; above 0."""
+    """Amplitude A > 0, in units of the weights."""
     centre_row: float
-    """Pixels from the middle of the top row, downwards."""
+    """Pixels downwards from the middle of the top row."""
     centre_column: float
-    """Pixels from the middle of the left column."""
+    """Pixels to the right from the middle of the left column."""
     orientation_degrees: float
-    """Of the stripes, from 0 up to 180: 0 lies, 45 rises to the right, 90 stands."""
+    """Orientation of the stripes in [0, 180): 0 is horizontal, 45 rises to the right."""
     carrier_cycles_per_pixel: float
-    """f of the equation. A Gabor of hardly one lobe pair says little about it."""
+    """Carrier frequency f. It is poorly determined if the Gabor has less than a pair of lobes."""
     frequency_cycles_per_pixel: float
-    """Where the spectrum of the fitted Gabor peaks: the frequency that the unit prefers. It is f
-    where some cycles fit under the envelope, 0 for a blob, and unlike f always well determined."""
+    """Peak frequency of the fitted Gabor's spectrum, which the unit prefers. It is f if several
+    cycles fit under the envelope and 0 for a blob; unlike f, it is always well determined."""
     envelope_across_stripes_pixels: float
-    """σ_u: standard deviation of the bell, as measured in weights, not in their squares."""
+    """Standard deviation σ_u of the envelope (of the weights, not of their squares)."""
     envelope_along_stripes_pixels: float
-    """σ_v."""
+    """Standard deviation σ_v of the envelope."""
     phase_degrees: float
-    """φ, above −180 up to 180: 0 for a bright stripe in the middle, 180 for a dark one, ±90 for
-    an edge. The wave is followed to the right, or downwards where the stripes lie."""
+    """Phase φ in (−180, 180]: 0 for a bright stripe in the middle, 180 for a dark one, ±90 for an
+    edge. The wave runs to the right, or downwards if the stripes are horizontal."""
     weaker_sign_share: float
-    """Of the fitted Gabor's energy Σ g² on the tile, the share of the sign that has less: 0 for a
-    blob, up to .5 where bright and dark weigh the same."""
+    """Share of the sign with less energy in the fitted Gabor's energy Σ g² on the tile: 0 for a
+    blob, at most 0.5, where bright and dark parts are equal."""
     peak_coverage: float
-    """Share of the tile's pixels where the fitted Gabor itself is at least half of its peak."""
+    """Share of the tile's pixels where |g| is at least half of its maximum."""
     coverage: float
     """Share of the tile's pixels where the envelope is at least half of its height."""
     cycles: float
-    """Cycles of the carrier from end to end of these pixels."""
+    """Number of cycles of the carrier across these pixels."""
 
 
 def fit_gabors(weights: NDArray[Any], shape: Shape | None = None) -> list[GaborFit]:
     """Fit a Gabor to each unit's weights.
 
-    Turning, mirroring, scaling or negating a filter changes only what it should. A unit takes some
-    milliseconds, in proportion to its pixels.
+    Rotating, mirroring, scaling or negating a filter changes only the corresponding parameters. A
+    unit takes a few milliseconds, in proportion to its number of pixels.
 
     Args:
         weights: (units, height · width).
-        shape: height and width; a square if none is given.
+        shape: height and width of a tile; square by default.
 
     Raises:
-        DaeError: not such tiles, a weight that is not finite, or a unit without weights.
+        DaeError: the weights do not have this shape, one is not finite, or all weights of a unit
+            are 0.
     """
     tiles, norms = unit_norm(as_tiles(weights, shape))
     if not len(tiles):
         return []
     if not norms.all():
         raise DaeError(
-            f"unit {int(np.argmin(norms))}: all weights are 0, expected a filter to fit a Gabor "
-            "to; leave out units without weights"
+            f"unit {int(np.argmin(norms))}: all weights are 0, so no Gabor can be fitted; "
+            "remove such units"
         )
     shape = tiles.shape[1], tiles.shape[2]
     filters = tiles.reshape(len(tiles), -1)
@@ -152,14 +153,14 @@ def fit_gabors(weights: NDArray[Any], shape: Shape | None = None) -> list[GaborF
     ]
 
 
-# The equation, its best amplitudes and its derivatives.
+# The Gabor function, its best amplitudes and its derivatives
 
 
 class _Waves:
-    """The even and the odd wave under the envelopes of Gabors, at every pixel of a tile."""
+    """Even and odd waves times the envelope of each Gabor, at every pixel of a tile."""
 
     def __init__(self, parameters: Array, shape: Shape) -> None:
-        """Evaluate Gabors of (gabors, 6) parameters."""
+        """Evaluate Gabors with the given parameters (gabors, 6)."""
         column, row, log_across, log_along, log_frequency, direction = (
             parameters[:, k, None] for k in range(PARAMETERS)
         )
@@ -167,7 +168,7 @@ class _Waves:
         pixel = np.arange(height * width)
         right, up = pixel % width - column, row - pixel // width
         self.cosine, self.sine = np.cos(direction), np.sin(direction)  # (gabors, 1)
-        self.u = right * self.cosine + up * self.sine  # (gabors, pixels), as v, even and odd
+        self.u = right * self.cosine + up * self.sine  # (gabors, pixels), like v, even and odd
         self.v = up * self.cosine - right * self.sine
         self.inverse_square_across = np.exp(-2 * log_across)  # (gabors, 1)
         self.inverse_square_along = np.exp(-2 * log_along)
@@ -181,7 +182,7 @@ class _Waves:
 
 
 class _Fit:
-    """Gabors of given parameters with the amplitudes a and b that leave the smallest errors."""
+    """Gabors with given parameters and the amplitudes a and b of least squares."""
 
     def __init__(self, parameters: Array, filters: Array, shape: Shape) -> None:
         """Solve for the amplitudes.
@@ -189,7 +190,7 @@ class _Fit:
         Args:
             parameters: (filters, 6).
             filters: (filters, pixels).
-            shape: of a tile.
+            shape: height and width of a tile.
         """
         self.waves = waves = _Waves(parameters, shape)
         ee, oo = _dot(waves.even, waves.even), _dot(waves.odd, waves.odd)
@@ -201,20 +202,21 @@ class _Fit:
         self.even_amplitude, self.odd_amplitude = self._solve(filters, waves.even, waves.odd)
         # (filters, 1) each
         self.gabors = self.even_amplitude * waves.even + self.odd_amplitude * waves.odd
-        self._residuals = filters - self.gabors  # (filters, pixels), as the Gabors
+        self._residuals = filters - self.gabors  # (filters, pixels), like the Gabors
 
     @property
     def squared_errors(self) -> Array:
-        """(filters,)."""
+        """Squared error of each filter, (filters,)."""
         return np.asarray((self._residuals**2).sum(axis=1), dtype=np.float64)
 
     def normal_equations(self) -> tuple[Array, Array]:
-        """Return JᵀJ (filters, 6, 6) and Jᵀr (filters, 6) of the residuals r = filters − Gabors.
+        """Return JᵀJ (filters, 6, 6) and Jᵀr (filters, 6) for the residuals r = filters − Gabors.
 
-        J holds the derivatives of the Gabor by the six parameters, less what a and b take up.
+        J contains the derivatives of the Gabor with respect to the six parameters, minus their
+        projection onto the even and odd waves.
         """
         waves, gabors = self.waves, self.gabors
-        # The derivative by the phase, times the wave's: what moves with u beside the envelope.
+        # Derivative of the carrier with respect to u; the envelope's is added below.
         carrier = waves.angular_frequency * (
             self.odd_amplitude * waves.even - self.even_amplitude * waves.odd
         )
@@ -238,25 +240,25 @@ class _Fit:
         return derivatives @ derivatives.transpose(0, 2, 1), (derivatives @ residuals)[:, :, 0]
 
     def _solve(self, values: Array, even: Array, odd: Array) -> tuple[Array, Array]:
-        """Return the amplitudes of the even and the odd wave that come nearest to some values."""
+        """Return the least-squares amplitudes of the even and the odd wave for `values`."""
         ee, eo, oo = (entry.reshape(-1, *[1] * (values.ndim - 1)) for entry in self._inverse)
         by_even, by_odd = _dot(even, values), _dot(odd, values)
         return ee * by_even + eo * by_odd, eo * by_even + oo * by_odd
 
 
 def _dot(left: Array, right: Array) -> Array:
-    """Sum over pixels, which stay as an axis of length one."""
+    """Sum left · right over the pixels; keeps that axis with length 1."""
     return np.asarray((left * right).sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
-# The search for the six parameters.
+# The search for the six parameters
 
 
 def _bounds(shape: Shape) -> tuple[Array, Array]:
-    """Return the least and the largest parameters, (6,) each.
+    """Return the lower and upper bounds of the parameters, (6,) each.
 
-    The centre lies on the tile; no envelope is wider than the tile, over which it is then flat
-    (above .88 to the edge from the middle); half a cycle of the carrier fits on the tile.
+    The centre lies on the tile. σ is at most the tile's side; a centred envelope of that width is
+    almost flat (above 0.88 on the whole side). The carrier has at least half a cycle on the tile.
     """
     (height, width), longest = shape, np.log(max(shape))
     sigma, half_cycle = np.log(SMALLEST_SIGMA), np.log(0.5 / max(shape))
@@ -266,11 +268,11 @@ def _bounds(shape: Shape) -> tuple[Array, Array]:
 
 
 def _best_parameters(filters: Array, shape: Shape) -> Array:
-    """Return the parameters that leave the smallest squared error, (filters, 6).
+    """Return the parameters with the smallest squared error, (filters, 6).
 
     Args:
-        filters: (filters, pixels), each of norm 1.
-        shape: of a tile.
+        filters: (filters, pixels), each with norm 1.
+        shape: height and width of a tile.
     """
     starts = _starts(filters, shape)  # (filters, STARTS, 6)
     count = starts.shape[1]
@@ -284,7 +286,7 @@ def _best_parameters(filters: Array, shape: Shape) -> Array:
 
 
 def _grid(shape: Shape) -> Iterator[Array]:
-    """For each frequency and direction, Gabors of that wave everywhere on the tile: (gabors, 6)."""
+    """Yield Gabors (gabors, 6) all over the tile for each frequency and direction."""
     longest = max(shape)
     rows, columns = map(_grid_centres, shape)
     frequencies = round(np.log(0.8 * longest) / np.log(1.45)) + 1
@@ -305,13 +307,13 @@ def _grid(shape: Shape) -> Iterator[Array]:
 
 
 def _grid_centres(side: int) -> Array:
-    """Seven or so pixels of a side, in the middle of it."""
+    """Return about seven evenly spaced positions on a side, symmetric about its middle."""
     stride = max(1, side // 6)
     return np.arange((side - 1) % stride / 2, side, stride)
 
 
 def _starts(filters: Array, shape: Shape) -> Array:
-    """The best Gabor of the grid for each of the best waves: (filters, STARTS, 6)."""
+    """Return the grid's best Gabor for each of the best waves, (filters, STARTS, 6)."""
     explained, parameters = [], []
     for gabors in _grid(shape):
         waves = _Waves(gabors, shape)
@@ -328,54 +330,54 @@ def _starts(filters: Array, shape: Shape) -> Array:
 
 
 def _descend(start: Array, filters: Array, shape: Shape) -> tuple[Array, Array]:
-    """Levenberg's and Marquardt's method from each start; a descent that has ended stands still.
+    """Run the Levenberg–Marquardt method from each start; descents that have ended are skipped.
 
-    A parameter at its bound whose derivative points outwards is held there.
+    A parameter at its bound stays fixed while its derivative points outwards.
 
     Returns:
-        The parameters (starts, 6) and the squared errors (starts,).
+        Parameters (starts, 6) and squared errors (starts,).
     """
     low, high = _bounds(shape)
     parameters, errors = start.copy(), _Fit(start, filters, shape).squared_errors
     damping, idle = np.full(len(start), 1e-2), np.zeros(len(start), dtype=np.int64)
-    going = np.arange(len(start))
+    active = np.arange(len(start))
     for _ in range(_ROUNDS):
-        current, targets = parameters[going], filters[going]
+        current, targets = parameters[active], filters[active]
         curvature, slope = _Fit(current, targets, shape).normal_equations()
-        held = ((current <= low) & (slope < 0)) | ((current >= high) & (slope > 0))
-        step = _damped_step(curvature, slope, held, damping[going])
+        fixed = ((current <= low) & (slope < 0)) | ((current >= high) & (slope > 0))
+        step = _damped_step(curvature, slope, fixed, damping[active])
         proposed = np.clip(current + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP), low, high)
         reached = _Fit(proposed, targets, shape).squared_errors
-        gain = errors[going] - reached
+        gain = errors[active] - reached
         better = gain > 0
-        parameters[going[better]], errors[going[better]] = proposed[better], reached[better]
-        damping[going] *= np.where(better, 0.2, 4.0)
-        idle[going] = np.where(better, (gain < _SMALLEST_GAIN) * (idle[going] + 1), idle[going])
-        going = going[(idle[going] < 2) & (damping[going] < _LARGEST_DAMPING)]
-        if not len(going):
+        parameters[active[better]], errors[active[better]] = proposed[better], reached[better]
+        damping[active] *= np.where(better, 0.2, 4.0)
+        idle[active] = np.where(better, (gain < _SMALLEST_GAIN) * (idle[active] + 1), idle[active])
+        active = active[(idle[active] < 2) & (damping[active] < _LARGEST_DAMPING)]
+        if not len(active):
             break
     return parameters, errors
 
 
-def _damped_step(curvature: Array, slope: Array, held: NDArray[np.bool_], damping: Array) -> Array:
-    """Solve (JᵀJ + λ · diag JᵀJ) step = Jᵀr for the parameters that are not held."""
-    free = ~held
+def _damped_step(curvature: Array, slope: Array, fixed: NDArray[np.bool_], damping: Array) -> Array:
+    """Solve (JᵀJ + λ · diag JᵀJ) step = Jᵀr for the parameters that are not fixed."""
+    free = ~fixed
     matrix = curvature * (free[:, :, None] & free[:, None, :])
     k = np.arange(PARAMETERS)
     scale = matrix[:, k, k]
     scale = np.maximum(scale, 1e-9 * scale.max(axis=1, keepdims=True) + 1e-15)
-    matrix[:, k, k] += np.where(held, 1.0, damping[:, None] * scale)
-    right = np.where(held, 0.0, slope)[:, :, None]
+    matrix[:, k, k] += np.where(fixed, 1.0, damping[:, None] * scale)
+    right = np.where(fixed, 0.0, slope)[:, :, None]
     return np.asarray(np.linalg.solve(matrix, right)[:, :, 0], dtype=np.float64)
 
 
-# What is said of a fitted Gabor.
+# Measures of a fitted Gabor
 
 
 def _orientation_and_odd(direction: Array, odd: Array) -> tuple[Array, Array]:
-    """Let the wave travel within ±90° of "to the right", so that its stripes lie at 0° to 180°.
+    """Return orientations in [0°, 180°) and odd amplitudes of waves that run to the right.
 
-    A wave that travels the other way is the same with the sign of its odd part turned.
+    Reversing the direction of a wave only flips the sign of its odd part.
     """
     half_turns = np.floor(direction / np.pi + 0.5)
     orientation = np.degrees(direction - half_turns * np.pi) + 90.0
@@ -384,7 +386,10 @@ def _orientation_and_odd(direction: Array, odd: Array) -> tuple[Array, Array]:
 
 
 def _peak_frequency(parameters: Array, even: Array, odd: Array) -> Array:
-    """Where |a G₊ + b G₋| peaks, G± = the bells at f and −f of the even and the odd wave."""
+    """Return the frequency at which the spectrum |a G₊ + b G₋| peaks.
+
+    G± is the sum or difference of the Gaussians at f and −f: the spectrum of the even or odd wave.
+    """
     sigma = np.exp(parameters[:, LOG_SIGMA_ACROSS, None])
     carrier = np.exp(parameters[:, LOG_FREQUENCY, None])
     near, far = (

@@ -1,4 +1,4 @@
-"""All measures of a layer's units: a row for each, which is a line of filters.csv."""
+"""All measures of a layer's units: one row per unit, as in filters.csv."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ from numpy.typing import NDArray
 from dae_cli.filters.gabor import GaborFit, fit_gabors
 from dae_cli.filters.tiles import Array, Shape, as_tiles, unit_norm
 
-# What the eye calls a filter. The .8 was given; the other limits were set on the filters of two
-# autoencoders of 12 × 12 natural patches, trained with Gaussian corruption and looked at in the
-# order of each measure beside their fits. There the classes and the eye disagree on about 4 units
-# in 100: faint second lobes, and detectors among texture that explain .7 to .8.
+# Limits of the classes of filters. 0.8 was specified in advance. The other limits were chosen by
+# looking at filters of two autoencoders for 12 × 12 natural image patches, trained with Gaussian
+# corruption, sorted by each measure and shown next to their fits. For these filters, the classes
+# differ from a visual judgement for about 4 in 100 units: some have faint second lobes, some are
+# edge detectors within texture with an explained variance of 0.7 to 0.8.
 
 LEAST_EXPLAINED = 0.8
-"""Of the filter's energy. White noise of 12 × 12 pixels gives .1 to .2, never half of this."""
+"""Lowest explained variance of a class; 12 × 12 white noise has 0.1 to 0.2, always below 0.4."""
 LEAST_WEAKER_SIGN = 0.15
-"""Share of the fitted energy that is a full lobe pair: what one flank has of a Ricker wavelet (a
-lobe between two flanks that cancel its sum: .148 each). A bell has 0, and a bell at the tile's
-border with a faint shadow beside it .02 to .14."""
+"""Lowest share of the weaker sign in the fitted energy for a full pair of lobes. Each flank of a
+Ricker wavelet (a lobe between two flanks that cancel its sum) has 0.148. A Gaussian bell has 0, and
+a bell at the tile's border with a faint lobe next to it 0.02 to 0.14."""
 HIGHEST_FREQUENCY = 0.4
-"""Cycles a pixel, of the carrier: stripes of 1.25 pixels. Beyond are checkerboards (.71) and
-pixels of alternating sign (.5), which units that learned nothing show; trained edge detectors
-stay below .3."""
+"""Highest carrier frequency in cycles per pixel, for stripes 1.25 pixels wide. Higher frequencies
+are checkerboards (0.71) and pixels of alternating sign (0.5), which occur in units that learned
+nothing; trained edge detectors are below 0.3."""
 LEAST_COVERAGE = 0.5
-"""Share of the tile that a grating fills, where its envelope is above half of its height; and
-that the one lobe of a blob does not fill."""
+"""Lowest share of the tile where a grating's envelope is at least half of its height. A blob covers
+less than this share at half of its peak."""
 LEAST_CYCLES = 2.0
-"""Of a grating, across where its envelope is above half of its height: an edge detector has about
-one there, and a slow step over the whole tile half a one."""
+"""Lowest number of cycles of a grating where its envelope is at least half its height. An edge
+detector has about 1 there, a slow step over the whole tile about 0.5."""
 
 SPOT_LEVEL = 0.5
-"""Share of the strongest weight down to which its spot reaches."""
+"""A spot includes weights down to this share of its strongest weight."""
 SPOT_ENLARGED = 8
-"""Times, in each direction: a spot of five pixels is then known to a tenth of its area."""
+"""Factor by which tiles are enlarged; the area of a five-pixel spot is then accurate to 10 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitMeasures:
-    """One unit. Of a unit whose weights are all 0, every measure is NaN and it is of no class.
+    """Measures of one unit. If all its weights are 0, the measures are NaN and the classes False.
 
-    Frequency, orientation, envelope and share of the weaker sign are those of the fitted Gabor
-    (`GaborFit`): they mean something where it explains much.
+    Frequency, orientation, envelope and the share of the weaker sign describe the fitted Gabor
+    (`GaborFit`). They are meaningful only if the explained variance is high.
     """
 
     unit: int
-    """From 0: the row of the weights."""
+    """Row of the weights, from 0."""
     norm: float
-    """√Σ w². The other measures do not depend on it."""
+    """Norm √Σ w² of the weights. The other measures do not depend on it."""
     explained_variance: float
     frequency_cycles_per_pixel: float
     orientation_degrees: float
@@ -63,23 +64,23 @@ class UnitMeasures:
     locality: float
     orientation_selectivity: float
     preferred_orientation_degrees: float
-    """As `orientation_selectivity`, from the power spectrum; as `orientation_degrees` counted."""
+    """From the power spectrum, not the fit; counted like `orientation_degrees`."""
     extent_pixels: float
 
 
 _NO_FIT = GaborFit(*(float("nan") for _ in fields(GaborFit)))
-"""Of a unit without weights."""
+"""Fit of a unit whose weights are all 0."""
 
 
 def measure(weights: NDArray[Any], shape: Shape | None = None) -> list[UnitMeasures]:
     """Measure each unit.
 
     Args:
-        weights: (units, height · width), each row a tile read line by line.
-        shape: height and width; a square if none is given.
+        weights: (units, height · width), each row a tile in row-major order.
+        shape: height and width of a tile; square by default.
 
     Raises:
-        DaeError: not such tiles, or a weight that is not finite.
+        DaeError: the weights do not have this shape, or one is not finite.
     """
     _, norms = unit_norm(as_tiles(weights, shape))
     alive = np.flatnonzero(norms)
@@ -112,7 +113,7 @@ def measure(weights: NDArray[Any], shape: Shape | None = None) -> list[UnitMeasu
 
 
 def without_shape(unit: int, weights: NDArray[Any]) -> UnitMeasures:
-    """The row of a unit whose inputs are no image: its norm, and nothing that a shape would say."""
+    """Return the row of a unit whose inputs are not an image; only its norm is known."""
     nothing: dict[str, Any] = {f.name: float("nan") for f in fields(UnitMeasures)}
     classes = dict.fromkeys(("gabor_like", "grating", "blob"), False)
     norm = float(np.linalg.norm(weights.astype(np.float64)))
@@ -120,7 +121,7 @@ def without_shape(unit: int, weights: NDArray[Any]) -> UnitMeasures:
 
 
 def is_gabor_like(fit: GaborFit) -> bool:
-    """Whether a Gabor explains the filter, with at least one full lobe pair; gratings are, too."""
+    """Return whether a Gabor with a full pair of lobes explains the filter; includes gratings."""
     return (
         fit.explained_variance >= LEAST_EXPLAINED
         and fit.weaker_sign_share >= LEAST_WEAKER_SIGN
@@ -129,12 +130,12 @@ def is_gabor_like(fit: GaborFit) -> bool:
 
 
 def is_grating(fit: GaborFit) -> bool:
-    """Whether it is Gabor-like, and its stripes go on over most of the tile."""
+    """Return whether the filter is Gabor-like and its stripes cover most of the tile."""
     return is_gabor_like(fit) and fit.coverage >= LEAST_COVERAGE and fit.cycles >= LEAST_CYCLES
 
 
 def is_blob(fit: GaborFit) -> bool:
-    """Whether the equation explains the filter by one lobe, which is not the whole tile."""
+    """Return whether a Gabor with one lobe, smaller than the tile, explains the filter."""
     return (
         fit.explained_variance >= LEAST_EXPLAINED
         and fit.weaker_sign_share < LEAST_WEAKER_SIGN
@@ -143,45 +144,46 @@ def is_blob(fit: GaborFit) -> bool:
 
 
 def locality(weights: NDArray[Any], shape: Shape | None = None) -> Array:
-    """Return the largest share of Σ w² that one window of the tile holds, from 0 to 1.
+    """Return the largest share of Σ w² inside one window of the tile, from 0 to 1.
 
-    The window has half of the tile's height and width, rounded down: a quarter of its area or a
-    little less. White noise has about .3, since the best window is taken; energy spread evenly, a
-    quarter. By a table of sums over all rectangles from the corner.
+    The window has half of the tile's height and width, rounded down, so it covers a quarter of the
+    area or slightly less. Evenly spread energy gives 0.25; white noise gives about 0.3, because the
+    best window counts. The sums come from a summed-area table.
 
     Returns:
-        (units,); NaN for a unit without weights.
+        Localities (units,); NaN if all weights are 0.
 
     Raises:
-        DaeError: as of `measure`.
+        DaeError: see `measure`.
     """
     tiles, norms = unit_norm(as_tiles(weights, shape))
     units, height, width = tiles.shape
     sums = np.zeros((units, height + 1, width + 1))
     sums[:, 1:, 1:] = (tiles**2).cumsum(axis=1).cumsum(axis=2)
     h, w = height // 2, width // 2
+    # Energy inside each window: (units, height − h + 1, width − w + 1)
     inside = sums[:, h:, w:] - sums[:, :-h, w:] - sums[:, h:, :-w] + sums[:, :-h, :-w]
-    best = np.clip(inside.max(axis=(1, 2)), 0.0, 1.0)  # of (units, height − h + 1, width − w + 1)
+    best = np.clip(inside.max(axis=(1, 2)), 0.0, 1.0)
     return np.where(norms > 0, best, np.nan)
 
 
 def extent(weights: NDArray[Any], shape: Shape | None = None) -> Array:
     """Return the area of each unit's strongest spot, in pixels of the tile.
 
-    The spot is what is connected with the strongest weight, whatever its sign, through weights of
-    that sign that are at least half of it; connected by sides, on the tile enlarged eight times by
-    cubic splines. A bell of standard deviation σ has 2π ln 2 · σ² = 4.4 σ².
+    The spot is the 4-connected region that contains the weight with the largest magnitude and all
+    connected weights of the same sign with at least half that magnitude. It is measured on the tile
+    enlarged eight times with cubic splines. A Gaussian bell has the area 2π ln 2 · σ² = 4.4 σ².
 
     Returns:
-        (units,); NaN for a unit without weights.
+        Areas (units,); NaN if all weights are 0.
 
     Raises:
-        DaeError: as of `measure`.
+        DaeError: see `measure`.
     """
     from scipy import ndimage
 
     tiles, norms = unit_norm(as_tiles(weights, shape))
-    # Enlarging is linear along each side: the matrix that does it is the enlarged identity.
+    # Enlarging is linear along each side, so its matrix is the enlarged identity matrix.
     rows, columns = (
         ndimage.zoom(np.eye(side), (SPOT_ENLARGED, 1), order=3, mode="reflect", grid_mode=True)
         for side in tiles.shape[1:]
@@ -198,32 +200,32 @@ def extent(weights: NDArray[Any], shape: Shape | None = None) -> Array:
 def orientation_selectivity(
     weights: NDArray[Any], shape: Shape | None = None
 ) -> tuple[Array, Array]:
-    """Return how selective each unit is, and for which orientation, without any fit.
+    """Return the orientation selectivity and the preferred orientation of each unit.
 
-    |Σ P e^{2iθ}| / Σ P over the spectrum P of the tile with zeros around it, θ the direction of
-    each frequency, frequency 0 left out: 0 where all directions are alike, 1 for a single one (the
-    length of the mean vector; N. Swindale, Biol. Cybern. 78, 1998). Doubling the angle makes
-    opposite directions one. White noise of 12 × 12 pixels has about .1. A side of n pixels is
-    padded to 2 n + 1, so that the measure does not depend on where on the tile a shape lies, and
-    no frequency is its own opposite.
+    They need no fit. The selectivity is |Σ P e^{2iθ}| / Σ P, where P is the power spectrum of the
+    zero-padded tile without frequency 0 and θ the direction of each frequency (length of the mean
+    vector; N. Swindale, Biol. Cybern. 78, 1998). It is 0 for equal power in all directions and 1
+    for a single direction; 12 × 12 white noise has about 0.1. Doubling the angle identifies
+    opposite directions. Each side of n pixels is padded to 2 n + 1, so that the measure does not
+    depend on the position of a shape and no frequency is its own opposite.
 
     Returns:
-        The selectivities, (units,), from 0 to 1, and the stripes' preferred orientations in
-        degrees, (units,), from 0 up to 180: 0 lies, 45 rises to the right, 90 stands; it says
-        little where the selectivity is near 0. NaN for units without weights.
+        Selectivities (units,) from 0 to 1, and orientations (units,) of the stripes in degrees in
+        [0, 180): 0 is horizontal, 45 rises to the right, 90 is vertical. The orientation is
+        unreliable if the selectivity is near 0. NaN if all weights are 0.
 
     Raises:
-        DaeError: as of `measure`.
+        DaeError: see `measure`.
     """
     tiles, norms = unit_norm(as_tiles(weights, shape))
     padded = 2 * tiles.shape[1] + 1, 2 * tiles.shape[2] + 1
     power = np.abs(np.fft.fft2(tiles, padded)) ** 2
     power[:, 0, 0] = 0.0
     down, right = map(np.fft.fftfreq, padded)
-    direction = np.arctan2(-down[:, None], right[None, :])  # as padded
+    direction = np.arctan2(-down[:, None], right[None, :])  # (padded height, padded width)
     total = np.where(norms > 0, power.sum(axis=(1, 2)), 1.0)
     mean = (power * np.exp(2j * direction)).sum(axis=(1, 2)) / total
-    # Stripes lie across the direction in which their wave travels.
+    # Stripes are perpendicular to the direction of their wave.
     orientation = np.mod(np.degrees(np.angle(mean)) / 2 + 90.0, 180.0)
     orientation = np.where(orientation >= 180.0, 0.0, orientation)
     selectivity = np.clip(np.abs(mean), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What a figure's caption says of all its units: shares and medians with their intervals."""
+"""Shares and medians over the units of a layer, with intervals, for captions of figures."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 from dae_cli.filters.measures import UnitMeasures
 
 Interval = tuple[float, float]
-"""Lower and upper end, of a coverage of 95 %."""
+"""Lower and upper end of a 95 % interval."""
 
 COVERAGE = 0.95
 LEAST_LOCALITY = 0.5
-"""Of a local filter."""
+"""Lowest locality of a filter that counts as local."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A share of all units, from 0 to 1, or a median over those that have weights."""
+    """A share of all units, from 0 to 1, or a median over the units with nonzero weights."""
 
     value: float
-    """NaN of no units."""
+    """The estimate; NaN if there are no units."""
     of: int
-    """Units that it is a share of, or the median of."""
+    """Number of units that the share or the median is taken over."""
     interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Of one layer."""
+    """Estimates for one layer."""
 
     gabor_like: Estimate
     local: Estimate
@@ -51,7 +51,7 @@ def summarise(rows: Sequence[UnitMeasures]) -> Summary:
     if not rows:
         raise ValueError("no units to summarise: expected at least one row")
     alive = [row for row in rows if row.norm > 0]
-    if alive and all(isnan(row.locality) for row in alive):  # no image, so no shapes
+    if alive and all(isnan(row.locality) for row in alive):  # the inputs are not an image
         rows = alive = []
     return Summary(
         gabor_like=_share(row.gabor_like for row in rows),
@@ -63,14 +63,14 @@ def summarise(rows: Sequence[UnitMeasures]) -> Summary:
 
 
 def wilson(count: int, of: int) -> Interval:
-    """Return the 95 % interval of a share of which `count` of `of` were seen.
+    """Return the 95 % Wilson interval of the share `count` / `of`.
 
-    E. Wilson, J. Am. Stat. Assoc. 22, 1927; recommended for few and for many by L. Brown,
-    T. Cai and A. DasGupta, Statist. Sci. 16, 2001. It lies within 0 and 1, and has a width also
-    where none or all were seen.
+    It lies within 0 and 1 and has a positive width even if the count is 0 or `of`. Source: E.
+    Wilson, J. Am. Stat. Assoc. 22, 1927; recommended for small and large samples by L. Brown,
+    T. Cai and A. DasGupta, Statist. Sci. 16, 2001.
 
     Raises:
-        ValueError: nothing was looked at, or the count is not within 0 and `of`.
+        ValueError: `of` is below 1, or `count` is not between 0 and `of`.
     """
     from scipy.stats import binomtest  # here and below: the import takes half a second
 
@@ -81,24 +81,24 @@ def wilson(count: int, of: int) -> Interval:
 
 
 def median_interval(values: NDArray[Any]) -> Interval:
-    """Return an interval that holds the median with a chance of at least 95 %, for any law.
+    """Return an interval that covers the median with probability ≥ 95 % for any distribution.
 
-    It goes from one order statistic to another (W. Thompson, Ann. Math. Statist. 7, 1936). No two
-    of fewer than six values are so far apart: then from −∞ to ∞.
+    Its ends are order statistics (W. Thompson, Ann. Math. Statist. 7, 1936). Fewer than six values
+    cannot reach 95 %; the interval is then (−∞, ∞).
 
     Args:
-        values: (n,), in any order, none of them NaN.
+        values: (n,), in any order.
 
     Raises:
-        ValueError: a value is NaN, or there is none.
+        ValueError: there are no values, or one is NaN.
     """
     from scipy.stats import quantile_test
 
     sample = np.asarray(values, dtype=np.float64).ravel()
     if not len(sample) or np.isnan(sample).any():
-        raise ValueError(f"{len(sample)} values: expected at least one, and none that is NaN")
+        raise ValueError(f"{len(sample)} values: expected at least one value and no NaN")
     interval = quantile_test(sample).confidence_interval(COVERAGE)
-    if np.isnan(interval.low):  # scipy's word for one without end
+    if np.isnan(interval.low):  # scipy returns NaN for an unbounded interval
         return -inf, inf
     return float(interval.low), float(interval.high)
 

@@ -1,4 +1,4 @@
-"""A unit's incoming weights as an image, the tile, and which units have any."""
+"""Tiles: a unit's incoming weights as an image."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Shape = tuple[int, int]
 """Height and width of a tile, in pixels."""
 
 SMALLEST_SIDE = 4
-"""Below so many pixels a side, a lobe and its neighbour have no room."""
+"""Smallest side in pixels; smaller tiles have no room for a lobe and its neighbour."""
 
 
 def as_tiles(weights: NDArray[Any], shape: Shape | None = None) -> Array:
     """Return the weights as tiles, row 0 at the top.
 
     Args:
-        weights: (units, height · width), each row a tile read line by line.
-        shape: of a tile; a square if none is given.
+        weights: (units, height · width), each row a tile in row-major order.
+        shape: height and width of a tile; square by default.
 
     Returns:
         (units, height, width) in double precision.
 
     Raises:
-        DaeError: not a matrix of such tiles, or a weight that is not finite.
+        DaeError: the weights do not have this shape, or one is not finite.
     """
     kind = "square tiles" if shape is None else f"tiles of {shape[0]} × {shape[1]} pixels"
     size = "side · side" if shape is None else "height · width"
@@ -37,8 +37,8 @@ def as_tiles(weights: NDArray[Any], shape: Shape | None = None) -> Array:
     height, width = (isqrt(inputs),) * 2 if shape is None else shape
     if weights.ndim != 2 or height * width != inputs or min(height, width) < SMALLEST_SIDE:
         raise DaeError(
-            f"weights of shape {weights.shape} are no {kind}: expected (units, {size}) with a "
-            f"side of {SMALLEST_SIDE} or more; measure the layer that looks at images"
+            f"weights of shape {weights.shape} are not {kind}: expected (units, {size}) with "
+            f"sides of at least {SMALLEST_SIDE}; choose a layer whose inputs are images"
         )
     tiles = np.asarray(weights, dtype=np.float64)
     finite = np.isfinite(tiles)
@@ -46,18 +46,18 @@ def as_tiles(weights: NDArray[Any], shape: Shape | None = None) -> Array:
         unit, pixel = (int(k) for k in np.argwhere(~finite)[0])
         raise DaeError(
             f"unit {unit}: the weight of pixel {pixel} is {tiles[unit, pixel]}, expected finite "
-            "weights; the training diverged: lower its learning rate"
+            "weights; training diverged: lower the learning rate"
         )
     return tiles.reshape(-1, height, width)
 
 
 def unit_norm(tiles: Array) -> tuple[Array, Array]:
-    """Divide each tile by its Euclidean norm; a tile of zeros stays.
+    """Divide each tile by its Euclidean norm; tiles of zeros stay zero.
 
     Returns:
         The tiles (units, height, width) and their norms (units,).
     """
-    # By the largest weight first: the square of a tiny weight would be 0.
+    # Divide by the largest weight first, because the square of a tiny weight would underflow.
     largest = np.abs(tiles).max(axis=(1, 2), keepdims=True)
     scaled = tiles / np.where(largest > 0, largest, 1.0)
     norms = np.sqrt((scaled**2).sum(axis=(1, 2), keepdims=True))

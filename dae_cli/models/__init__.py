@@ -1,1 +1,1 @@
-"""The mathematics: corruption, autoencoder, RBM, stacked network, each with its gradient."""
+"""Corruption, autoencoders, RBMs and the stacked network, with their gradients."""

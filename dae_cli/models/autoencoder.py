@@ -4,29 +4,30 @@
     reconstruction  x̂ = sigm(c + Wᵀ h)          cross-entropy loss, inputs in [0, 1]
                     x̂ = c + Wᵀ h                squared-error loss, real-valued inputs
 
-The loss compares x̂ with the *clean* x, is summed over the d components, and averaged over the
-minibatch. With the activation that matches the loss, the error at the decoder's input is x̂ − x
-in both cases, and everything else follows by the chain rule:
+The loss compares x̂ with the *clean* x; it is summed over the d components and averaged over the
+minibatch. The decoder's activation matches the loss, so the error before the activation is x̂ − x
+in both cases, and the chain rule gives the rest:
 
     δx = x̂ − x        δh = (W δx) ∘ h ∘ (1 − h)
     ∂W = δh x̃ᵀ + h δxᵀ     ∂b = δh     ∂c = δx
 
-W occurs twice, in the encoder and in the decoder: hence the two terms of ∂W. With an untied
-decoder of its own weights V (d, hidden) the terms part: ∂W = δh x̃ᵀ and ∂V = δx hᵀ.
+∂W has two terms because both the encoder and the decoder use W. An untied decoder has separate
+weights V (d, hidden), and each matrix gets one term: ∂W = δh x̃ᵀ and ∂V = δx hᵀ.
 
-Two penalties may be added to the mean cost. Weight decay is λ/2 · Σ W², of the encoder's and the
-decoder's weights. The contractive one is λ times the squared Frobenius norm of the Jacobian of the
-code h = sigm(a) in its input; of sigmoid units it needs no Jacobian to be written out:
+Two penalties can be added to the mean cost. Weight decay is λ/2 · Σ W² over the weights of the
+encoder and the decoder. The contractive penalty is λ times the squared Frobenius norm of the
+Jacobian of the code h = sigm(a) with respect to the input. For sigmoid units this norm has a closed
+form, so the Jacobian is never computed:
 
-    ‖∂h/∂x‖² = Σⱼ sⱼ² ‖Wⱼ‖²        sⱼ = hⱼ (1 − hⱼ), the slope of unit j; Wⱼ its filter
+    ‖∂h/∂x‖² = Σⱼ sⱼ² ‖Wⱼ‖²        sⱼ = hⱼ (1 − hⱼ): slope of unit j; Wⱼ: its filter
 
-    ∂/∂aⱼ = 2 λ sⱼ² (1 − 2 hⱼ) ‖Wⱼ‖²        ∂/∂Wⱼ = 2 λ sⱼ² Wⱼ, beside what passes through aⱼ
+    ∂/∂aⱼ = 2 λ sⱼ² (1 − 2 hⱼ) ‖Wⱼ‖²        ∂/∂Wⱼ = 2 λ sⱼ² Wⱼ, plus the path through aⱼ
 
-Neither is in ICML 2008; they are what natural images are compared with.
+ICML 2008 uses neither penalty; the experiments on natural images compare them with corruption.
 
-References: ICML 2008, sections 2.1–2.3; JMLR 2010, section 2.2 (squared error), 5.1 (weight decay);
-Larochelle's lecture, slide on the contractive autoencoder; Rifai, Vincent, Muller, Glorot, Bengio
-2011, equations 5 and 6.
+References: ICML 2008, sections 2.1–2.3; JMLR 2010, sections 2.2 (squared error) and 5.1 (weight
+decay); Larochelle's lecture, slide on the contractive autoencoder; Rifai, Vincent, Muller, Glorot
+and Bengio 2011, equations 5 and 6.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ LossKind = Literal["cross-entropy", "squared-error"]
 
 @dataclass(eq=False)
 class DenoisingBatch:
-    """A minibatch of m rows: clean x, the target, and corrupted x̃, the input; (m, d) each."""
+    """A minibatch of m rows: clean targets x and corrupted inputs x̃, both (m, d)."""
 
     clean: Tensor
     corrupted: Tensor
@@ -52,12 +53,12 @@ class DenoisingBatch:
 
 @dataclass
 class Autoencoder(Encoder):
-    """Parameters of one autoencoder, and what its steps need beside the learning rate.
+    """Parameters of one autoencoder and the settings of its training step.
 
     Attributes:
-        loss: the loss, which settles the decoder's activation (see above).
-        decoder_weight: V, (d, hidden); None where it is tied to Wᵀ.
-        weight_decay: λ of the cost λ/2 · Σ W² of the encoder's and the decoder's weights.
+        loss: reconstruction loss; it determines the decoder's activation (see above).
+        decoder_weight: V, (d, hidden); None if the decoder is tied (V = Wᵀ).
+        weight_decay: λ in λ/2 · Σ W², over the weights of the encoder and the decoder.
         contraction: λ of the contractive penalty.
     """
 
@@ -67,13 +68,13 @@ class Autoencoder(Encoder):
     contraction: float = 0.0
 
     def parameters(self) -> dict[str, Tensor]:
-        """Return every parameter by its name."""
+        """Return the parameters by name."""
         decoder = {} if self.decoder_weight is None else {"decoder_weight": self.decoder_weight}
         return super().parameters() | decoder
 
     @property
     def decoder(self) -> Tensor:
-        """V, (d, hidden), or the transposed Wᵀ in its place."""
+        """Decoder weights (d, hidden): V, or Wᵀ if the decoder is tied."""
         return self.weight.T if self.decoder_weight is None else self.decoder_weight
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -82,10 +83,10 @@ class Autoencoder(Encoder):
         return decoder_input.sigmoid_() if self.loss == "cross-entropy" else decoder_input
 
     def sgd_step(self, batch: DenoisingBatch, learning_rate: float) -> Tensor:
-        """Take one step of gradient descent in place.
+        """Take one gradient descent step in place.
 
         Returns:
-            The cost before the step, summed over the rows, without what weight decay adds.
+            The cost before the step, summed over the rows, without the weight decay term.
         """
         decoder, codes = self.decoder, self.encode(batch.corrupted)
         decoder_input = torch.addmm(self.visible_bias, codes, decoder.T)
@@ -107,7 +108,7 @@ class Autoencoder(Encoder):
             self.weight.mul_(keep + step * weight_factor[:, None])
             keep_encoder = 1.0
 
-        if self.decoder_weight is None:  # both terms of ∂W in one product, of 2m rows
+        if self.decoder_weight is None:  # both terms of ∂W in one product of 2m rows
             left = torch.cat((hidden_error, codes))
             right = torch.cat((batch.corrupted, visible_error))
             self.weight.addmm_(left.T, right, beta=keep_encoder, alpha=step)
@@ -119,11 +120,11 @@ class Autoencoder(Encoder):
         return cost
 
     def _contractive_penalty(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return λ ‖∂h/∂x‖² of codes (m, hidden), summed over the rows, and its gradient.
+        """Return the penalty λ ‖∂h/∂x‖² for codes (m, hidden) and its gradient.
 
         Returns:
-            The penalty; ∂/∂a, (m, hidden); and (hidden,), ∂/∂Wⱼ as multiples of Wⱼ, beside what
-            passes through a.
+            The penalty, summed over the rows; its gradient ∂/∂a, (m, hidden); and the factors of
+            Wⱼ in ∂/∂Wⱼ, (hidden,), without the path through a.
         """
         squared_slopes = (codes * (1 - codes)).square()
         squared_norms = self.weight.square().sum(1)

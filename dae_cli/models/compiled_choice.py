@@ -1,8 +1,8 @@
-"""The choice of `dae_cli.models.corruption`, compiled: the same keys, the same components.
+"""Compiled version of `corruption.choose_exactly`: the same keys choose the same components.
 
-The keys are drawn here, by the steps of the generator SFC64 (C. Doty-Humphrey, PractRand; NumPy
-promises to keep its streams), since NumPy makes a call for each number. Nothing is sorted: the
-256 values of the highest byte are counted, and tell which few keys may be the first one kept.
+The kernels implement the generator SFC64 (C. Doty-Humphrey, PractRand), because NumPy makes one
+call per number; NumPy guarantees that its streams do not change. No keys are sorted: a histogram
+of their highest bytes leaves only a few candidates for the smallest key that is not chosen.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ Words = NDArray[np.uint64]
 Counts = NDArray[np.int32]
 
 ONE = np.uint64(1)
-# The shifts of SFC64; 24 and 40 turn a word by 24 bits.
+# Shifts of SFC64; 24 and 40 together rotate a word by 24 bits.
 RIGHT_11, LEFT_3, LEFT_24, RIGHT_40 = (np.uint64(bits) for bits in (11, 3, 24, 40))
-# Leaves the highest byte of a key.
+# A right shift by 56 bits leaves the highest byte of a key.
 RIGHT_56 = np.uint64(56)
 
 
 @compiled
 def draw_keys(state: Words, keys: Words, counts: Counts) -> None:
-    """Draw a key for each component, and count the keys by their highest byte.
+    """Draw a key for each component and count the keys by their highest byte.
 
     Args:
-        state: (4,) the words of SFC64; they move on.
-        keys: (d,) random numbers, the low bits of each replaced by its index.
-        counts: (256,) how many keys begin with each byte.
+        state: (4,), words of SFC64; updated in place.
+        keys: (d,), output: random numbers whose low bits are replaced by the index.
+        counts: (256,), output: number of keys for each value of the highest byte.
     """
     index_bits = np.uint64(0)
     while (len(keys) - 1) >> np.int64(index_bits):
@@ -49,14 +49,14 @@ def draw_keys(state: Words, keys: Words, counts: Counts) -> None:
 
 
 @compiled
-def key_of_rank(rank: int, keys: Words, counts: Counts, alike: Words) -> np.uint64:
-    """Return the key that `rank` others are smaller than, 0 ≤ rank < d; no two are equal.
+def key_of_rank(rank: int, keys: Words, counts: Counts, candidates: Words) -> np.uint64:
+    """Return the key that has exactly `rank` smaller keys, 0 ≤ rank < d; all keys differ.
 
     Args:
         rank: counted from 0.
-        keys: (d,) and
-        counts: (256,) as `draw_keys` leaves them.
-        alike: (d,) for the keys that begin with the same byte as the one that is looked for.
+        keys: (d,), from `draw_keys`.
+        counts: (256,), from `draw_keys`.
+        candidates: (d,), work space for the keys with the same highest byte as the result.
     """
     byte = 0
     while counts[byte] <= rank:
@@ -65,34 +65,39 @@ def key_of_rank(rank: int, keys: Words, counts: Counts, alike: Words) -> np.uint
     found = 0
     for key in keys:
         if key >> RIGHT_56 == np.uint64(byte):
-            alike[found] = key
+            candidates[found] = key
             found += 1
     for k in range(found):
         smaller = 0
         for other in range(found):
-            smaller += alike[other] < alike[k]
+            smaller += candidates[other] < candidates[k]
         if smaller == rank:
             break
-    return np.uint64(alike[k])
+    return np.uint64(candidates[k])
 
 
 @compiled
 def choose(
-    state: Words, count: int, chosen: NDArray[np.bool_], keys: Words, counts: Counts, alike: Words
+    state: Words,
+    count: int,
+    chosen: NDArray[np.bool_],
+    keys: Words,
+    counts: Counts,
+    candidates: Words,
 ) -> None:
-    """Choose the `count` components of each row that have the smallest keys, 0 < count < d.
+    """Choose the `count` components of each row with the smallest keys, 0 < count < d.
 
     Args:
-        state: (4,) the words of SFC64; they move on.
-        count: components chosen in each row.
-        chosen: (m, d), written.
-        keys: (d,) for the keys of a row.
-        counts: (256,) as in `draw_keys`.
-        alike: (d,) as in `key_of_rank`.
+        state: (4,), words of SFC64; updated in place.
+        count: number of components to choose in each row.
+        chosen: (m, d), output.
+        keys: (d,), work space.
+        counts: (256,), work space.
+        candidates: (d,), work space.
     """
     for row in range(len(chosen)):
         draw_keys(state, keys, counts)
-        first_kept = key_of_rank(count, keys, counts, alike)
+        first_kept = key_of_rank(count, keys, counts, candidates)
         for k in range(len(keys)):
             chosen[row, k] = keys[k] < first_kept
 
@@ -105,11 +110,11 @@ def mask(
     out: NDArray[np.float32],
     keys: Words,
     counts: Counts,
-    alike: Words,
+    candidates: Words,
 ) -> None:
-    """Copy `clean` (m, d) to `out` (m, d), the components that `choose` would choose as 0."""
+    """Copy `clean` (m, d) to `out` (m, d) and set the components that `choose` selects to 0."""
     for row in range(len(clean)):
         draw_keys(state, keys, counts)
-        first_kept = key_of_rank(count, keys, counts, alike)
+        first_kept = key_of_rank(count, keys, counts, candidates)
         for k in range(len(keys)):
             out[row, k] = np.float32(0) if keys[k] < first_kept else clean[row, k]

@@ -1,7 +1,7 @@
-"""How the input of an autoencoder is corrupted while it is trained: x̃ ~ q(x̃ | x).
+"""Corruption of the input while an autoencoder is trained: x̃ ~ q(x̃ | x).
 
-All draws come from the raw stream of a NumPy generator on the CPU, so that every device and
-engine sees the same corruption. A fresh draw is made at every presentation of an example.
+All random numbers come from a NumPy generator on the CPU, so every device and engine uses the same
+corruption. Each presentation of an example draws new noise.
 
 References: ICML 2008, section 2.3 (masking); JMLR 2010, section 3.3 (Gaussian, salt and pepper).
 """
@@ -24,44 +24,47 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Masking:
-    """Sets exactly round(ν·d) components of each example to 0; the others stay untouched.
+    """Masking noise: sets exactly round(ν·d) components of each example to 0.
 
-    Nothing is rescaled, unlike dropout, and the count does not vary, unlike Bernoulli masks
-    (ICML 2008, section 2.3).
+    Unlike dropout, it does not rescale; unlike a Bernoulli mask, it sets a fixed number of
+    components (ICML 2008, section 2.3).
     """
 
     destruction: float
-    """ν, the fraction of the components set to 0."""
+    """Fraction ν of the components that are set to 0."""
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
-        """Write `clean` (m, d) with round(ν·d) zeros a row into `out` (m, d)."""
+        """Write `clean` (m, d) to `out` (m, d) with round(ν·d) components per row set to 0."""
         count = round(self.destruction * clean.shape[1])
         if count == 0:
             np.copyto(out, clean)
-        elif not _compiled("mask", count, (clean, out), random):
+        elif not _run_kernel("mask", count, (clean, out), random):
             np.copyto(out, clean)
             out[choose_exactly(count, clean.shape, random)] = 0.0
 
 
 @dataclass(frozen=True)
 class SaltAndPepper:
-    """Sets exactly round(ν·d) components of each example to an extreme, a fair coin for each."""
+    """Salt-and-pepper noise: replaces exactly round(ν·d) components of each example.
+
+    Each of them becomes `pepper` or `salt` with equal probability.
+    """
 
     destruction: float
-    """ν, the fraction of the components replaced."""
+    """Fraction ν of the components that are replaced."""
     pepper: float = 0.0
-    """The lower extreme."""
+    """Lower replacement value."""
     salt: float = 1.0
-    """The upper extreme."""
+    """Upper replacement value."""
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
-        """Write `clean` (m, d) with round(ν·d) extreme values a row into `out` (m, d)."""
+        """Write `clean` (m, d) to `out` (m, d) with round(ν·d) components per row replaced."""
         count = round(self.destruction * clean.shape[1])
         np.copyto(out, clean)
         if count == 0:
             return
         chosen = np.empty(clean.shape, np.bool_)
-        if not _compiled("choose", count, (chosen,), random):
+        if not _run_kernel("choose", count, (chosen,), random):
             chosen = choose_exactly(count, clean.shape, random)
         coins = np.floor(2 * random.random(count * len(clean)))
         out[chosen] = coins * (self.salt - self.pepper) + self.pepper
@@ -69,13 +72,13 @@ class SaltAndPepper:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Adds independent Gaussian noise of standard deviation σ to every component."""
+    """Gaussian noise, added independently to every component."""
 
     sigma: float
-    """σ, in units of the input."""
+    """Standard deviation σ, in units of the input."""
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
-        """Write `clean` (m, d) + N(0, σ²) into `out` (m, d)."""
+        """Write `clean` (m, d) + N(0, σ²) to `out` (m, d)."""
         if self.sigma == 0:
             np.copyto(out, clean)
         else:
@@ -85,10 +88,10 @@ class Gaussian:
 
 
 class Corruption(Protocol):
-    """Noise on the input of the layer being trained; its fields are settings of `corruption`."""
+    """Noise on the input of the layer being trained; fields are keys of `corruption` in YAML."""
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
-        """Write a noisy copy of `clean` (m, d) into `out` (m, d)."""
+        """Write a corrupted copy of `clean` (m, d) to `out` (m, d)."""
 
 
 CLASSES: dict[str, type[Masking | SaltAndPepper | Gaussian]] = {
@@ -96,31 +99,31 @@ CLASSES: dict[str, type[Masking | SaltAndPepper | Gaussian]] = {
     "salt-and-pepper": SaltAndPepper,
     "gaussian": Gaussian,
 }
-"""By their names in YAML (`CORRUPTIONS` of config/schema.py)."""
+"""Classes by their names in YAML (`CORRUPTIONS` in config/schema.py)."""
 
 
 def corruption_of(kind: str, settings: Mapping[str, Any]) -> Corruption:
-    """Build a corruption, whose fields are among the settings."""
+    """Build a corruption of this kind; settings that are not fields of its class are ignored."""
     chosen = CLASSES[kind]
     return chosen(**{field.name: settings[field.name] for field in fields(chosen)})
 
 
-# Choosing exactly so many components
+# Choosing an exact number of components
 
 
 def choose_exactly(count: int, shape: tuple[int, int], random: np.random.Generator) -> Mask:
-    """Choose `count` components of every row, each subset equally likely.
+    """Choose `count` components of each row; all subsets are equally likely.
 
-    Every component gets a random 64-bit key whose low bits are its own index, so that no two
-    keys of a row are equal; the components with the `count` smallest keys are the chosen ones.
+    Each component gets a random 64-bit key whose low bits are its index, so all keys of a row
+    differ. The components with the `count` smallest keys are chosen.
 
     Args:
-        count: components chosen in each row, 0 to d.
+        count: number of components to choose in each row, 0 to d.
         shape: (m, d).
-        random: its raw stream gives the keys, row after row; none if there is nothing to choose.
+        random: source of the keys, row by row; unused if `count` is 0 or d.
 
     Returns:
-        (m, d) booleans with exactly `count` true in each row.
+        Booleans (m, d), exactly `count` of them true in each row.
     """
     rows, components = shape
     if count == 0 or count == components:
@@ -134,16 +137,16 @@ def choose_exactly(count: int, shape: tuple[int, int], random: np.random.Generat
     return keys < first_kept
 
 
-def _compiled(
+def _run_kernel(
     kernel: str, count: int, arrays: tuple[NDArray[Any], ...], random: np.random.Generator
 ) -> bool:
-    """Make the choice of `choose_exactly` by a kernel, from the same stream, several times as fast.
+    """Run a compiled kernel in place of `choose_exactly`: same result, several times as fast.
 
-    It is made at every presentation of an example, and must cost little beside the products that
-    follow.
+    Every presentation of an example needs a new choice, which must be cheap compared with the
+    matrix products that follow.
 
     Returns:
-        Whether that was possible; if not, nothing was drawn or written.
+        Whether a kernel ran; if not, nothing was drawn or written.
     """
     components = arrays[0].shape[1]
     kernels, source = _kernels(), random.bit_generator
@@ -158,7 +161,7 @@ def _compiled(
 
 @cache
 def _kernels() -> dict[str, Callable[..., None]]:
-    """Return the kernels by name; none where Numba cannot be imported."""
+    """Return the kernels by name; empty if Numba cannot be imported."""
     try:
         load_numba()
         from dae_cli.models.compiled_choice import choose, mask
@@ -169,6 +172,6 @@ def _kernels() -> dict[str, Callable[..., None]]:
 
 @cache
 def _work_arrays(components: int) -> tuple[NDArray[Any], ...]:
-    """Return memory for the keys of a row, used again by every choice: one thread at a time."""
+    """Return the kernels' work space. All calls share it, so only one thread may use it."""
     words = np.empty(components, np.uint64), np.empty(components, np.uint64)
     return words[0], np.empty(256, np.int32), words[1]

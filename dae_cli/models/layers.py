@@ -1,7 +1,7 @@
-"""What the models share: initial weights, the cost of a reconstruction, and pretrained layers.
+"""Code shared by the models: initial weights, reconstruction cost and the base class of layers.
 
-Stacking, fine-tuning, filters and checkpoints need no more of a pretrained layer than `Encoder`.
-Examples are rows everywhere; a weight is (units, inputs), one row for each unit.
+Stacking, fine-tuning, filters and checkpoints use only the `Encoder` interface of a pretrained
+layer. Examples are always rows; weight matrices are (units, inputs), one row per unit.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-# ICML 2008 does not give its initial weights. "tutorial" is the range of the authors' Theano
-# tutorial for sigmoid units, four times the range of Glorot and Bengio (2010).
+# ICML 2008 does not say how weights are initialised. "tutorial" is the range that the authors'
+# Theano tutorial uses for sigmoid units, four times that of Glorot and Bengio (2010).
 RANGE_FACTOR = {"glorot": 1.0, "tutorial": 4.0}
 
 
@@ -30,16 +30,16 @@ def draw_weights_(weight: Tensor, init: str, random: np.random.Generator) -> Non
 
 
 def cross_entropy(decoder_input: Tensor, clean: Tensor) -> Tensor:
-    """Return −x log x̂ − (1 − x) log(1 − x̂), x̂ = sigm(a), summed over all of a and x (m, d).
+    """Return Σ −x log x̂ − (1 − x) log(1 − x̂) with x̂ = sigm(a), over all elements of a, x (m, d).
 
-    Computed as log(1 + eᵃ) − x a, which does not overflow.
+    It is computed as log(1 + eᵃ) − x a, which does not overflow.
     """
     return (softplus(decoder_input) - clean * decoder_input).sum()
 
 
 @dataclass
 class Encoder:
-    """Parameters of one layer that is pretrained, and its code h = sigm(b + W x).
+    """Parameters of one pretrained layer with the code h = sigm(b + W x).
 
     Attributes:
         weight: W, (hidden, d). Row j is the filter of hidden unit j.
@@ -52,7 +52,7 @@ class Encoder:
     visible_bias: Tensor
 
     def parameters(self) -> dict[str, Tensor]:
-        """Return every parameter by its name."""
+        """Return the parameters by name."""
         return {
             "weight": self.weight,
             "hidden_bias": self.hidden_bias,
@@ -60,7 +60,7 @@ class Encoder:
         }
 
     def map_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Put what the function returns in the place of each tensor."""
+        """Replace each tensor by the function's result for it."""
         for name, tensor in self.parameters().items():
             setattr(self, name, function(tensor))
 
@@ -73,11 +73,11 @@ class Encoder:
         return torch.addmm(self.visible_bias, codes, self.weight).sigmoid_()
 
     def sgd_step(self, batch: Any, learning_rate: float) -> Tensor:
-        """Take one step of stochastic gradient descent, in place.
+        """Take one stochastic gradient descent step in place.
 
         Args:
-            batch: a minibatch of this kind of layer; a `DenoisingBatch` unless the training loop
-                knows another one.
+            batch: a minibatch for this kind of layer; `DenoisingBatch` unless the training loop
+                supports another type.
             learning_rate: ε.
 
         Returns:

@@ -1,10 +1,10 @@
-"""The stacked network: sigmoid layers under a softmax layer, and its gradient in closed form.
+"""The stacked network of sigmoid layers and a softmax layer, and its gradient in closed form.
 
     h⁰ = x     hᵏ = sigm(bᵏ + Wᵏ hᵏ⁻¹)     p = softmax(a + U hᴷ)     cost = −log p[y]
 
     δ(top) = p − onehot(y)     δᵏ = (δᵏ⁺¹ Wᵏ⁺¹) ∘ hᵏ ∘ (1 − hᵏ)     ∂Wᵏ = (δᵏ)ᵀ hᵏ⁻¹
 
-Weight decay λ adds λ/2 · Σ W² to the mean cost, biases left out.
+Weight decay λ adds λ/2 · Σ W² to the mean cost; biases are not included.
 
 References: ICML 2008, section 2.4 (stacking and fine-tuning).
 """
@@ -22,7 +22,7 @@ from dae_cli.models.layers import Encoder
 
 @dataclass(eq=False)
 class LabelledBatch:
-    """A minibatch: inputs x, (m, d), and targets onehot(y), (m, classes)."""
+    """A minibatch of inputs x (m, d) and targets onehot(y) (m, classes)."""
 
     inputs: Tensor
     targets: Tensor
@@ -36,7 +36,7 @@ class Layer:
     bias: Tensor
 
     def linear(self, inputs: Tensor) -> Tensor:
-        """Map inputs (m, inputs) to what enters the nonlinearity, (m, outputs)."""
+        """Map inputs (m, inputs) to pre-activations (m, outputs)."""
         return torch.addmm(self.bias, inputs, self.weight.T)
 
 
@@ -45,7 +45,7 @@ class Network:
     """Sigmoid layers, lowest first, and the softmax layer on top.
 
     Attributes:
-        weight_decay: λ of the cost λ/2 · Σ W² of all weights.
+        weight_decay: λ in λ/2 · Σ W², over all weights.
     """
 
     layers: list[Layer]
@@ -56,19 +56,19 @@ class Network:
     def stacked(
         cls, encoders: Sequence[Encoder], classes: int, weight_decay: float = 0.0
     ) -> Network:
-        """Put a softmax layer of zeros on copies of the encoders (ICML 2008, section 2.4)."""
+        """Copy the encoders and add a softmax layer of zeros on top (ICML 2008, section 2.4)."""
         layers = [Layer(e.weight.clone(), e.hidden_bias.clone()) for e in encoders]
         below = layers[-1].weight
         top = Layer(below.new_zeros(classes, len(below)), below.new_zeros(classes))
         return cls(layers, top, weight_decay)
 
     def __iter__(self) -> Iterator[Layer]:
-        """Yield every layer, lowest first, the softmax layer last."""
+        """Yield the layers from the lowest to the softmax layer."""
         yield from self.layers
         yield self.top
 
     def parameters(self) -> dict[str, Tensor]:
-        """Return every parameter by its name: 1.weight, 1.bias, …, top.bias."""
+        """Return the parameters by name: 1.weight, 1.bias, …, top.bias."""
         names = [*(str(k) for k in range(1, len(self.layers) + 1)), "top"]
         return {
             f"{name}.{part}": getattr(layer, part)
@@ -77,26 +77,26 @@ class Network:
         }
 
     def map_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Put what the function returns in the place of each tensor."""
+        """Replace each tensor by the function's result for it."""
         for layer in self:
             layer.weight, layer.bias = function(layer.weight), function(layer.bias)
 
     def copy(self) -> Network:
-        """Return a network with parameters of its own."""
+        """Return a deep copy."""
         layers = [Layer(layer.weight.clone(), layer.bias.clone()) for layer in self]
         return Network(layers[:-1], layers[-1], self.weight_decay)
 
     def scores(self, inputs: Tensor) -> Tensor:
-        """Return what enters the softmax, (m, classes)."""
+        """Map inputs (m, d) to the inputs of the softmax (m, classes)."""
         for layer in self.layers:
             inputs = layer.linear(inputs).sigmoid_()
         return self.top.linear(inputs)
 
     def sgd_step(self, batch: LabelledBatch, learning_rate: float) -> Tensor:
-        """Take one step of gradient descent in place.
+        """Take one gradient descent step in place.
 
         Returns:
-            The cost before the step, summed over the rows, without what weight decay adds.
+            The cost before the step, summed over the rows, without the weight decay term.
         """
         codes = [batch.inputs]
         for layer in self.layers:
@@ -109,7 +109,7 @@ class Network:
         error_below = log_p.exp() - batch.targets
         for layer, below in reversed(list(zip(self, codes, strict=True))):
             error = error_below
-            if below is not batch.inputs:  # by the weights as they were before the step
+            if below is not batch.inputs:  # with the weights from before the step
                 error_below = (error @ layer.weight) * below * (1 - below)
             layer.weight.addmm_(error.T, below, beta=keep, alpha=step)
             layer.bias.add_(error.sum(0), alpha=step)

@@ -1,24 +1,24 @@
-"""The restricted Boltzmann machine, and its update by contrastive divergence.
+"""The restricted Boltzmann machine (RBM) and its update by contrastive divergence (CD).
 
     energy       E(v, h) = −cᵀv − bᵀh − hᵀW v            v, h binary
     conditional  P(h = 1 | v) = sigm(b + W v)            P(v = 1 | h) = sigm(c + Wᵀ h)
 
-The gradient of the log-likelihood is a difference of expectations, of h vᵀ for W, h for b and v
-for c: those under the data less those under the model. The second ones come from a Gibbs chain
+The gradient of the log-likelihood is the expectation of h vᵀ (for W), h (for b) or v (for c) under
+the data minus the same expectation under the model. A Gibbs chain estimates the latter:
 
     h⁰ = P(h|x)    s⁰ ~ h⁰    vʲ ~ P(v|sʲ⁻¹)    hʲ = P(h|vʲ)    sʲ ~ hʲ        j = 1 … k
 
     ΔW ∝ h⁰ xᵀ − hᵏ vᵏᵀ        Δb ∝ h⁰ − hᵏ        Δc ∝ x − vᵏ
 
-averaged over the minibatch. CD-k begins the chain at the example; persistent CD goes on from where
-the chain of the previous step stood, whatever the example. The statistics have probabilities of
-hidden units, never samples, since these would only add variance; within the chain every unit is
-sampled. Inputs in [0, 1], grey values or codes of the layer below, stand for the probabilities of
-binary ones. On request the visible units of the chain are such probabilities too, vʲ = P(v|sʲ⁻¹):
-less noise in each step, and what Hinton 2010 (section 3.2) recommends where inputs are grey.
+averaged over the minibatch. CD-k starts the chain at the example; persistent CD instead continues
+the chain of the previous step. The updates use probabilities of hidden units, because
+samples would only add variance; the chain itself samples every unit. Inputs in [0, 1] (grey values
+or codes of the layer below) are treated as probabilities of binary inputs. If `sample_visible` is
+False, the chain uses probabilities for the visible units as well, vʲ = P(v|sʲ⁻¹). This makes the
+updates less noisy; Hinton 2010 (section 3.2) recommends it for grey inputs.
 
-References: Bengio, Lamblin, Popovici, Larochelle 2007 (stacking, and these conventions, for the
-DBN of ICML 2008, table 1); Tieleman 2008 (persistent CD); Hinton 2010 (A practical guide to
+References: Bengio, Lamblin, Popovici and Larochelle 2007 (stacking and these conventions, used by
+the DBN of ICML 2008, table 1); Tieleman 2008 (persistent CD); Hinton 2010 (A practical guide to
 training restricted Boltzmann machines).
 """
 
@@ -39,7 +39,8 @@ class GibbsBatch:
 
     Attributes:
         clean: x, (m, d).
-        uniforms: independent uniform numbers in [0, 1), as `Rbm.uniform_widths` wants them.
+        uniforms: independent uniform numbers in [0, 1), one (m, width) tensor for each entry of
+            `Rbm.uniform_widths`.
     """
 
     clean: Tensor
@@ -48,13 +49,13 @@ class GibbsBatch:
 
 @dataclass
 class Rbm(Encoder):
-    """Parameters of one RBM; the code it passes upwards is P(h|x), as an autoencoder's.
+    """Parameters of one RBM; its code is P(h|x), the same function as an autoencoder's.
 
     Attributes:
-        gibbs_steps: k, the steps of the Gibbs chain at each update.
-        sample_visible: whether the chain draws its visible units, or takes their probabilities.
-        chains: states s of persistent chains, (at least m, hidden), of which the first m move on
-            with each step; None where the chains begin at x.
+        gibbs_steps: number k of Gibbs steps per update.
+        sample_visible: whether the chain samples its visible units or uses their probabilities.
+        chains: hidden states s of persistent chains, (at least m, hidden), of which each step
+            updates the first m; None if the chains start at x.
     """
 
     gibbs_steps: int = 1
@@ -62,28 +63,28 @@ class Rbm(Encoder):
     chains: Tensor | None = None
 
     def map_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Put what the function returns in the place of each tensor, the chains included."""
+        """Replace each tensor, including the chains, by the function's result for it."""
         super().map_tensors(function)
         if self.chains is not None:
             self.chains = function(self.chains)
 
     def uniform_widths(self) -> list[int]:
-        """Return how wide the uniform numbers of a step are, in the order it uses them.
+        """Return the number of uniform numbers per row for each sampling operation, in order.
 
-        One for each unit that is sampled: s⁰; v¹; then sʲ⁻¹ and vʲ of each further step; at last
-        sᵏ, which persistent chains keep.
+        The operations sample s⁰; v¹; then sʲ⁻¹ and vʲ for each further Gibbs step; and finally
+        sᵏ if the chains are persistent.
         """
         hidden, d = self.weight.shape
         visible = [d] if self.sample_visible else []
-        kept = [] if self.chains is None else [hidden]
-        return self.gibbs_steps * [hidden, *visible] + kept
+        final = [] if self.chains is None else [hidden]
+        return self.gibbs_steps * [hidden, *visible] + final
 
     def sgd_step(self, batch: GibbsBatch, learning_rate: float) -> Tensor:
-        """Take one step of contrastive divergence in place.
+        """Take one contrastive divergence step in place.
 
         Returns:
-            The cross-entropy of x and its reconstruction P(v|s⁰) before the step, summed over the
-            rows. It is told, not descended on.
+            The cross-entropy between x and its reconstruction P(v|s⁰) before the step, summed over
+            the rows. It only monitors training; the step does not minimise it.
         """
         uniforms = iter(batch.uniforms)
 
@@ -111,13 +112,13 @@ class Rbm(Encoder):
         return cost
 
     def _decoder_input(self, states: Tensor) -> Tensor:
-        """Map states of hidden units (m, hidden) to c + Wᵀ s, (m, d)."""
+        """Map hidden states s (m, hidden) to c + Wᵀ s (m, d)."""
         return torch.addmm(self.visible_bias, states, self.weight)
 
     def _chain_step(
         self, decoder_input: Tensor, sample: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return vʲ, (m, d), and hʲ, (m, hidden), of c + Wᵀ sʲ⁻¹."""
+        """Map c + Wᵀ sʲ⁻¹ (m, d) to vʲ (m, d) and hʲ (m, hidden)."""
         visible = torch.sigmoid(decoder_input)
         if self.sample_visible:
             visible = sample(visible)

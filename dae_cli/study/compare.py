@@ -77,9 +77,7 @@ def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
             raise RunFolderError(f"{source}: not a finished run with a test error")
         experiment = with_seed(load_resolved(folder / CONFIG), 0)
         key = f"{experiment!r} {row.data_sha256}"
-        if (
-            key in by_settings and row.seed in by_settings[key].rows
-        ):  # such as a run of another engine
+        if key in by_settings and row.seed in by_settings[key].rows:  # e.g. another engine
             key = str(folder)
         new = Contender(row.cell, row.cell, source, {}, {}, experiment, "=" in row.cell)
         one = by_settings.setdefault(key, new)

@@ -1,8 +1,8 @@
-"""A study on filters: what its runs measure, whether that supports each figure's claim, and the
-figures themselves."""
+"""Results of a filter study: measures of its runs, checks of the figures' claims, and figures."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -41,19 +41,19 @@ from dae_cli.study.tables.cells import origin
 
 FIGURES, FIGURES_CSV = "figures", "figures.csv"
 PHOTOGRAPHS_PNG = f"{FIGURES}/{PHOTOGRAPHS}.png"
-"""Unless a figure of the study is called so."""
+"""Written unless a figure of the study has this name."""
 PCA_ROWS = 100_000
 OF_IMAGES = ("patches", "components")
-"""Kinds of figures of what is learned from, the same whatever is done to the network."""
+"""Kinds of figures that show the input, which does not depend on the network."""
 PATCH_ENDS = ("pixel −max", "+max of each patch  (mid grey: 0)")
 MEASURES: dict[MeasureName, tuple[str, float, str]] = {
-    "gabor_percent": ("gabor_like", 100.0, "% of the units are Gabor-like"),
-    "local_percent": ("local", 100.0, "% of the units are local"),
-    "extent_pixels": ("extent_pixels", 1.0, "pixels, median extent"),
+    "gabor_percent": ("gabor_like", 100.0, "percentage of Gabor-like units"),
+    "local_percent": ("local", 100.0, "percentage of local units"),
+    "extent_pixels": ("extent_pixels", 1.0, "median extent in pixels"),
     "locality": ("locality", 1.0, "median locality"),
     "orientation_selectivity": ("orientation_selectivity", 1.0, "median orientation selectivity"),
 }
-"""Field of `filters.summary.Summary`, what it is multiplied by, and its unit and name in words."""
+"""Field of `filters.summary.Summary`, factor, and name in sentences, by measure."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class _CellAndSeed:
 
 @dataclass(frozen=True)
 class UnitRow(UnitMeasures, _CellAndSeed):
-    """filters.csv of a study: one unit of one run. Fields of the last base come first."""
+    """Row of a study's filters.csv: one unit of one run. Fields of the last base come first."""
 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """figures.csv: the measures of one run of a figure, with 95 % intervals over its units."""
+    """Row of figures.csv: measures of one run of a figure, with 95 % intervals over its units."""
 
     figure: str
     cell: str
@@ -92,7 +92,7 @@ class FigureRow:
     orientation_selectivity_low: float
     orientation_selectivity_high: float
     holds: bool | None
-    """Whether the figure's claim does; None where it claims nothing in numbers."""
+    """Whether the figure's claim holds; None if it has no criterion."""
 
 
 class Number(NamedTuple):
@@ -145,7 +145,7 @@ class MeasuredRun:
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """Whether the measures support a figure's claim, and the sentence that says so."""
+    """Whether the measures support a figure's claim, and the text that says so."""
 
     holds: bool
     sentence: str
@@ -153,19 +153,19 @@ class ClaimCheck:
 
 @dataclass(frozen=True)
 class ShownFigure:
-    """A figure of the report."""
+    """A figure in the report."""
 
     figure: Figure
     picture: Path | None
-    """Where it is; None where it is not drawn."""
+    """Path of the picture; None if it is not drawn."""
     source: str
-    """What it is after, or what it is of instead."""
+    """The paper's figure that it follows, or how it differs from that."""
     check: ClaimCheck | None
-    """None where the figure claims nothing in numbers, or lacks a run."""
+    """None if the figure has no criterion or lacks a run."""
 
     @cached_property
     def png(self) -> bytes:
-        """What the picture's file holds."""
+        """Content of the picture's file."""
         return self.picture.read_bytes() if self.picture else b""
 
     @property
@@ -178,51 +178,56 @@ class ShownFigure:
 
 @dataclass(frozen=True, eq=False)
 class Slider:
-    """Cells of one data set that differ in nothing but destruction, and their first filters."""
+    """Cells of one data set that differ only in destruction, with their first filters."""
 
     filters: FilterSheets
 
     @property
     def name(self) -> str:
-        """The data set's."""
+        """Name of the data set."""
         return self.filters.rows[0].dataset
 
     @property
     def origin(self) -> str:
-        """Where its data are from."""
+        """Origin of its data."""
         return origin(self.filters.rows[0])
 
     @property
     def labels(self) -> dict[str, str]:
-        """Of its cells, such as `25 %`."""
+        """Labels of its cells, such as `25 %`."""
         return {row.cell: f"{row.destruction_percent:g} %" for row in self.filters.rows}
 
     def row_of(self, cell: str) -> RunRow:
-        """The run that is shown of a cell."""
+        """Return the run that is shown for a cell."""
         return next(row for row in self.filters.rows if row.cell == cell)
 
 
 @dataclass(frozen=True, eq=False)
 class FilterReport(Report):
-    """What REPORT.md and report.html of a study on filters show."""
+    """Content of REPORT.md and report.html for a filter study."""
 
     figures: Sequence[ShownFigure]
     measured: Sequence[MeasuredRun]
     sliders: Sequence[Slider]
     photographs: Photographs | None
-    """Small ones of those that were learned from, as far as the results have them."""
+    """Small copies of the training photographs; None if the results have none."""
 
     def measures_of(self, row: RunRow) -> MeasuredRun:
-        """The measures of a run that is done."""
+        """Return the measures of a completed run."""
         return next(run for run in self.measured if run.row is row)
 
     def first_runs(self, figure: Figure) -> list[RunRow]:
-        """The runs whose filters a figure shows."""
+        """Return the runs whose filters a figure shows."""
         return [] if figure.kind in OF_IMAGES else _first_runs(figure, self.rows)
+
+    def command_for(self, figure: Figure) -> str:
+        """Return the command that makes the runs of a figure."""
+        only = (word for cell in figure.cells for word in ("--only", cell))
+        return shlex.join(["dae", "replicate", self.study.name, *only])
 
     @property
     def is_of_own_photographs(self) -> bool:
-        """Whether some run learned from photographs of the user's."""
+        """Whether a run learned from the user's photographs."""
         return any(_is_of_own_photographs(row) for row in self.rows)
 
 
@@ -230,9 +235,9 @@ class FilterReport(Report):
 
 
 def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
-    """Return the measures of runs that are done: from their folders, else from filters.csv.
+    """Return the measures of completed runs, from their folders or from filters.csv.
 
-    Raises RunFolderError where a file is damaged, or no one has those of a run.
+    Raises RunFolderError if a file is damaged, or if the measures of a run are in neither.
     """
     done = [row for row in rows if not row.error]
     saved: dict[tuple[str, int], list[UnitRow]] = {}
@@ -247,7 +252,7 @@ def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
         elif (row.cell, row.seed) in saved:
             measured.append(MeasuredRun(row, tuple(saved[row.cell, row.seed])))
         else:
-            raise RunFolderError(f"{path}: is not there; remove the folder to have the run made")
+            raise RunFolderError(f"{path}: missing; remove the run's folder to repeat the run")
     return measured
 
 
@@ -258,10 +263,9 @@ def measured_run(folder: Path, row: RunRow) -> MeasuredRun:
 
 
 def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
-    """Make sure that what only filters.csv knows can be read, and is not lost.
+    """Raise RunFolderError if measures that only filters.csv has cannot be read.
 
-    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`). Raises
-    RunFolderError.
+    This concerns runs whose folders are elsewhere, or will be removed (`discarding_runs`).
     """
     if any(not row.error and (discarding_runs or _is_elsewhere(out, row)) for row in rows):
         read_rows(out / FILTERS_CSV, UnitRow)
@@ -277,7 +281,7 @@ def unit_rows(measured: Sequence[MeasuredRun]) -> list[UnitRow]:
 
 
 def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[FigureRow]:
-    """Return a row for each cell and seed of each figure."""
+    """Return one row per cell and seed of each figure."""
     rows = []
     for figure in study.figures:
         check = check_claim(figure, measured)
@@ -299,10 +303,10 @@ def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[F
 
 
 def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> ClaimCheck | None:
-    """Measure what a figure claims; None where it claims nothing in numbers, or lacks a run.
+    """Check a figure's claim; None if the figure has no criterion or lacks a run.
 
-    A bar must be kept by every cell, and every seed of it. What grows must do so from cell to
-    cell with intervals apart, for every seed by itself.
+    A limit must be met by every cell and seed. A measure that grows must do so from cell to cell,
+    with intervals that do not overlap, for every seed separately.
     """
     if figure.expect is None:
         return None
@@ -323,8 +327,9 @@ def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> ClaimCheck | Non
     outcome = "Supported" if all(holding) else "Not supported"
     if len(holding) > 1:
         outcome += f" ({sum(holding)} of {len(holding)} seeds)"
-    each = f"{'; '.join(sentences)} {MEASURES[expect.measure][-1]}{_bar(expect)}"
-    return ClaimCheck(all(holding), f"{outcome}: {each}.")
+    criterion = f"the {MEASURES[expect.measure][-1]} {_criterion(expect)}"
+    measured = f"Measured, with 95 % intervals: {'; '.join(sentences)}."
+    return ClaimCheck(all(holding), f"{outcome}. Criterion: {criterion}. {measured}")
 
 
 def _holds(expect: Expectation, numbers: Sequence[Number]) -> bool:
@@ -336,12 +341,12 @@ def _holds(expect: Expectation, numbers: Sequence[Number]) -> bool:
     return all(number.value <= expect.at_most for number in numbers)
 
 
-def _bar(expect: Expectation) -> str:
+def _criterion(expect: Expectation) -> str:
     if expect.grows:
-        return ", each to be above the one before with intervals apart"
+        return "grows from cell to cell, and the intervals do not overlap"
     if expect.at_least is not None:
-        return f", at least {expect.at_least:g} expected"
-    return f", at most {expect.at_most:g} expected"
+        return f"is at least {expect.at_least:g}"
+    return f"is at most {expect.at_most:g}"
 
 
 # Its figures
@@ -352,9 +357,9 @@ def _is_of_own_photographs(row: RunRow) -> bool:
 
 
 def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> str:
-    """Say what a picture is after, which is ours, or what it is of instead.
+    """Return the paper's figure that a picture follows, or how the picture differs from it.
 
-    It is after the paper's where its cells are what their files say, learned from the study's data.
+    It follows the paper's figure if its cells have their files' settings and the study's data.
     """
     changed = []
     for cell in (cell for cell in study.all_cells if cell.cell in figure.cells):
@@ -363,7 +368,7 @@ def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> s
             changed.append(f"{cell.cell}: {', '.join(what)}")
     instead = [f"changed by --set ({'; '.join(changed)})"] if changed else []
     if any(_is_of_own_photographs(row) for row in rows if row.cell in figure.cells):
-        instead.append("learned from own photographs")
+        instead.append("learned from the user's own photographs")
     if instead:
         return "; ".join(instead)
     return f"after {figure.paper}" if figure.paper else ""
@@ -377,11 +382,11 @@ def save_figures(
     data: Mapping[str, Prepared],
     formats: Collection[str] = (),
 ) -> list[str]:
-    """Save what the runs in the folder `source` allow, of the first seed of each cell.
+    """Draw the figures from the runs in the folder `source`, with the first seed of each cell.
 
-    Those of runs whose folders are elsewhere are left as they were, and figures that the study no
-    longer has go. `data`: by data set, what is here; `formats`: as
-    `figures.saving.picture_files` has them. Returns the figures that could not be drawn.
+    Figures of runs whose folders are elsewhere stay unchanged; figures that the study no longer has
+    are removed. `data`: the data available here, by data set; `formats`: see
+    `figures.saving.picture_files`. Returns the figures that could not be drawn.
     """
     undrawn = []
     names = {figure.name for figure in study.figures}
@@ -390,7 +395,7 @@ def save_figures(
             names |= {PHOTOGRAPHS}
         if PHOTOGRAPHS in data:
             title = f"{study.name}: photographs"
-            with suppress(DataError):  # they were taken away meanwhile
+            with suppress(DataError):  # they were removed in the meantime
                 save_photographs(load_scenes(data[PHOTOGRAPHS]), out / PHOTOGRAPHS_PNG, title)
     for figure in study.figures:
         panels = _panels(study, source, figure, rows, data)
@@ -412,7 +417,7 @@ def save_figures(
 
 
 def sliders_of(study: ResolvedStudy, rows: Sequence[RunRow], saved: SavedRuns) -> list[Slider]:
-    """Return a slider for each group of cells that differ in destruction alone, first seeds."""
+    """Return a slider for each group of cells that differ only in destruction, with first seeds."""
     experiments = {cell.cell: cell.experiment for cell in study.all_cells}
     groups: dict[str, list[RunRow]] = {}
     for row in lowest_seeds(row for row in rows if not row.error).values():
@@ -429,7 +434,7 @@ def sliders_of(study: ResolvedStudy, rows: Sequence[RunRow], saved: SavedRuns) -
 
 
 def picture_of(figure: Figure) -> str:
-    """Return the file name of a figure, from the results folder."""
+    """Return the path of a figure, relative to the results folder."""
     return f"{FIGURES}/{figure.name}.png"
 
 
@@ -440,7 +445,7 @@ def _panels(
     rows: Sequence[RunRow],
     data: Mapping[str, Prepared],
 ) -> list[Filters]:
-    """What is shown side by side; fewer than the figure has cells where one cannot be had."""
+    """Return the panels of a figure; fewer than its cells if some are not available."""
     if figure.kind in OF_IMAGES:
         asked = {cell.cell: cell.experiment for cell in study.cells}
         experiments = [asked[cell] for cell in figure.cells if cell in asked]
@@ -457,14 +462,14 @@ def _panels(
 
 
 def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
-    """The run with the lowest seed of each cell, in the figure's order."""
+    """Return the run with the lowest seed of each cell, in the figure's order."""
     first = lowest_seeds(row for row in rows if not row.error)
     return [first[cell] for cell in figure.cells if cell in first]
 
 
 def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -> Filters:
-    """Patches as they are learned from, or their principal components, the strongest first."""
-    from dae_cli.training.inputs import images_of  # and torch, of which a report needs nothing else
+    """Return training patches, or their principal components, the strongest first."""
+    from dae_cli.training.inputs import images_of  # imports torch, which reports otherwise avoid
 
     images = images_of(data, experiment)
     rows = images.as_float(slice(PCA_ROWS)) if isinstance(images, Split) else images[:PCA_ROWS]
@@ -492,7 +497,7 @@ def _sheet(figure: Figure, panels: list[Filters], caption: str) -> Sheet:
 
 
 def _title_of(study: ResolvedStudy, figure: Figure, row: RunRow) -> str:
-    """What was done to the cell; and its units, where the figure's cells differ in them."""
+    """Return the cell's corruption, with its number of units if the figure's cells differ in it."""
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
     experiment = cells[row.cell]
     assert isinstance(experiment, FilterExperiment)

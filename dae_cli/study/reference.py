@@ -73,6 +73,11 @@ def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
     return Agreement(len(done), len(done) - count, differing)
 
 
+def _libraries(row: RunRow | ReferenceRow) -> list[str]:
+    """Versions of Python and the libraries; `numerics` stands for the version of dae itself."""
+    return [version for version in row.versions.split("; ") if not version.startswith("dae ")]
+
+
 def _deviation(
     row: RunRow, experiment: AnyExperiment, candidates: Sequence[ReferenceRow]
 ) -> tuple[str, str]:
@@ -91,7 +96,7 @@ def _deviation(
             row.data_sha256 != near.data_sha256,
             row.numerics != near.numerics,
             (row.engine, row.device) != (near.engine, near.device),
-            row.versions != near.versions,
+            _libraries(row) != _libraries(near),
             True,
         )
 
@@ -103,7 +108,7 @@ def _deviation(
         numbers = f" ({row.n_wrong:,} wrong rows; reference: {near.n_wrong:,})"
         if row.n_wrong == near.n_wrong:
             numbers = f" (best epoch {row.best_epoch}; reference: {near.best_epoch})"
-    here, there = row.versions.split("; "), near.versions.split("; ")
+    here, there = _libraries(row), _libraries(near)
     reasons = (
         "probably due to other settings",
         f"probably due to other data: {row.dataset} with SHA-256 {row.data_sha256[:12]}…",

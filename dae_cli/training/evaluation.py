@@ -1,4 +1,4 @@
-"""Without gradients: classifying rows, counting those that are wrong, encoding and decoding."""
+"""Forward passes: classify rows, count errors, encode and decode."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from dae_cli.training.inputs import ArrayRows, FloatRows, Inputs, Pixels, host_z
 
 AnyRows = Inputs | ArrayRows
 CHUNK_ROWS = 1000
-"""Rows encoded or classified at a time."""
+"""Number of rows encoded or classified at a time."""
 
 
 def count_wrong(network: Network, split: Split, engine: Engine) -> int:
-    """Return how many rows of a split the network classifies wrongly: every row, once."""
+    """Return the number of rows of a split that the network misclassifies."""
     return int(wrong_rows(network, split, engine).sum())
 
 
 def wrong_rows(network: Network, split: Split, engine: Engine) -> NDArray[np.bool_]:
-    """Return, for each row of a split in its order, whether the network classifies it wrongly."""
+    """Return, for each row of a split, whether the network misclassifies it."""
     predicted = predict_rows(network, Pixels(split, CHUNK_ROWS), engine)
     wrong: NDArray[np.bool_] = predicted != split.labels
     return wrong
 
 
 def predict_rows(network: Network, rows: AnyRows, engine: Engine) -> NDArray[np.integer[Any]]:
-    """Return the class of each row, from 0."""
+    """Return the predicted class of each row, counted from 0."""
     predicted = np.empty(len(rows), dtype=np.intp)
     for part, scores in _scored(network, rows, engine):
         predicted[part] = scores.argmax(dim=1).cpu().numpy()
@@ -41,7 +41,7 @@ def predict_rows(network: Network, rows: AnyRows, engine: Engine) -> NDArray[np.
 
 
 def score_rows(network: Network, rows: AnyRows, engine: Engine) -> NDArray[np.float32]:
-    """Return what enters the softmax for each row, (n, classes)."""
+    """Return the inputs of the softmax for each row, (n, classes)."""
     scores = np.empty((len(rows), len(network.top.bias)), dtype=np.float32)
     for part, some in _scored(network, rows, engine):
         scores[part] = some.cpu().numpy()
@@ -62,9 +62,11 @@ def through_layers(
     *,
     and_back: bool = False,
 ) -> None:
-    """Encode all rows, uncorrupted, by some layers, the lowest first; back again, decode the codes.
+    """Encode all rows, without corruption, with `layers`, the lowest first.
 
-    `out`: (rows, units of the last layer), or (rows, d) of the first one.
+    Args:
+        out: (rows, units of the last layer), or (rows, d) with `and_back`.
+        and_back: decode the codes back to the inputs.
     """
     codes = []
     for layer in layers:
@@ -79,14 +81,14 @@ def through_layers(
 
 
 def encode_rows(rows: Inputs, layer: Encoder, engine: Engine) -> FloatRows:
-    """Encode all rows, uncorrupted."""
+    """Encode all rows without corruption."""
     codes = host_zeros(engine, len(rows), len(layer.hidden_bias))
     through_layers(rows, [layer], engine, codes.numpy())
     return FloatRows(codes)
 
 
 def _chunks(rows: AnyRows, engine: Engine) -> Iterator[tuple[slice, Tensor]]:
-    """Yield which rows come next, and these in the engine's memory, used again."""
+    """Yield a slice and its rows; the engine's memory for them is reused."""
     memory = engine.zeros(min(CHUNK_ROWS, len(rows)), rows.width)
     for start in range(0, len(rows), CHUNK_ROWS):
         stop = min(start + CHUNK_ROWS, len(rows))

@@ -1,9 +1,8 @@
-"""What is trained on: the rows of a data set or the codes of a layer, and minibatches of them.
+"""Training inputs: rows of a data set or codes of a layer, and minibatches of them.
 
-In an epoch every row is presented once, in a fresh order, the short last minibatch included. Each
-minibatch is drawn one step ahead, gathered and corrupted while the one before it is still to be
-trained on, so that an engine may look at both. Memory is used again: there are two minibatches of
-each number of rows that occurs.
+An epoch presents every row once, in a new random order, including a shorter last minibatch. Each
+minibatch is drawn (gathered and corrupted) one step ahead, before the step on the previous one, so
+that an engine can use both. Memory is reused: there are two minibatches for each size.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ B = TypeVar("B")
 
 
 def dataset_for(experiment: Experiment | SvmExperiment, whole: Dataset) -> Dataset:
-    """Return the rows that an experiment uses: all, or an even subset for quick trials."""
+    """Return the rows that an experiment uses: all, or evenly spaced ones if `subset` is set."""
     if (subset := experiment.subset) is None:
         return whole
     return replace(
@@ -48,10 +47,10 @@ def dataset_for(experiment: Experiment | SvmExperiment, whole: Dataset) -> Datas
 
 
 def images_of(data: Prepared, experiment: FilterExperiment) -> FilterImages:
-    """Read digits, or cut patches at the places that the seed gives.
+    """Read digits, or cut patches at positions drawn with the experiment's seed.
 
     Raises:
-        DataError: the files have changed meanwhile.
+        DataError: the files have changed since they were prepared.
     """
     patches = PatchSettings(**experiment.patches.model_dump()) if experiment.patches else None
     random = partial(stream, experiment.seed, Purpose.PATCHES)
@@ -59,7 +58,7 @@ def images_of(data: Prepared, experiment: FilterExperiment) -> FilterImages:
 
 
 class Pixels:
-    """Grey values in [0, 1], read from the bytes of a split at each presentation."""
+    """Grey values in [0, 1], converted from the bytes of a split at each presentation."""
 
     def __init__(self, split: Split, batch_size: int) -> None:
         self.width = split.pixels.shape[1]
@@ -70,21 +69,21 @@ class Pixels:
         return len(self._split)
 
     def gather(self, chosen: Indices, out: Array) -> None:
-        """Write the chosen rows into `out`, (m, width), the array of a `HostBuffer`."""
+        """Write the chosen rows to `out`, (m, width), the array of a `HostBuffer`."""
         self._greys.into(chosen, out)
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Return rows in order, (stop - start, width), on the CPU."""
+        """Return rows `start` to `stop`, (stop - start, width), on the CPU."""
         return torch.from_numpy(self._split.as_float(slice(start, stop)))
 
 
 class FloatRows:
-    """Rows of float32 in memory of `host_zeros`: the clean codes of a trained layer, or patches."""
+    """Float32 rows in memory of `host_zeros`: clean codes of a trained layer, or patches."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
         self.width = values.shape[1]
-        # With the room between rows, so that a gather is one copy a row.
+        # Includes the padding, so that gathering copies each row in one piece.
         self._padded = values.as_strided((len(values), values.stride(0)), values.stride()).numpy()
 
     def __len__(self) -> int:
@@ -99,7 +98,7 @@ class FloatRows:
 
 
 class ArrayRows:
-    """Rows of any numbers, (n, width), read by chunks as float32; not trained on."""
+    """Rows (n, width) of any numeric type, converted to float32 in chunks; not for training."""
 
     def __init__(self, values: NDArray[Any]) -> None:
         self.width = values.shape[1]
@@ -113,25 +112,25 @@ class ArrayRows:
 
 
 Inputs = Pixels | FloatRows
-"""Rows that minibatches are gathered from."""
+"""Rows that minibatches can be gathered from."""
 
 
 def inputs_of(images: Split | Array, batch_size: int, engine: Engine) -> Inputs:
-    """Return images, bytes or float32, as minibatches of at most so many rows are gathered."""
+    """Wrap images (bytes or float32) for gathering minibatches of at most `batch_size` rows."""
     if isinstance(images, Split):
         return Pixels(images, batch_size)
     return FloatRows(host_zeros(engine, *images.shape).copy_(torch.from_numpy(images)))
 
 
 def host_zeros(engine: Engine, rows: int, columns: int) -> Tensor:
-    """Return memory for rows on the CPU: the engine's own, if that is where it computes."""
+    """Return zeros on the CPU, in the engine's layout if the engine runs on the CPU."""
     if engine.device.type == "cpu":
         return engine.zeros(rows, columns)
     return torch.zeros(rows, columns)
 
 
 class HostBuffer:
-    """An `array` that NumPy writes and a `tensor` that the engine reads; one memory on the CPU."""
+    """An `array` for NumPy to write and a `tensor` for the engine; on the CPU they share memory."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -149,11 +148,11 @@ class Buffer(Protocol[B]):
     batch: B
 
     def fill(self, chosen: Indices, noise: Noise) -> None:
-        """Gather the chosen rows, as many as there is memory for, and draw their noise."""
+        """Gather the chosen rows, as many as the buffer has, and draw their noise."""
 
 
 class Minibatches(Generic[B]):
-    """The minibatches of one model; `buffer` returns memory for so many rows."""
+    """The minibatches of one model; `buffer(rows)` returns memory for that many rows."""
 
     def __init__(self, buffer: Callable[[int], Buffer[B]], batch_size: int) -> None:
         self._new_buffer, self._batch_size = buffer, batch_size
@@ -162,11 +161,16 @@ class Minibatches(Generic[B]):
     def draw(
         self, order: Indices, noise: Noise, start: int
     ) -> Iterator[tuple[B, B | None, GeneratorState | None]]:
-        """Draw the minibatches of an epoch, whose rows are presented in `order`, from `start` on.
+        """Draw the minibatches of an epoch from number `start` on.
 
-        `noise` is the generator of the corruption or the Gibbs chain, as it was when the first of
-        these minibatches was to be drawn. Yields a minibatch; the one after it, None after the
-        last; and what the generator's state was before the latter was drawn.
+        Args:
+            order: row numbers in the order of presentation.
+            noise: generator of the corruption or the Gibbs chain, in its state before the first of
+                these minibatches is drawn.
+
+        Yields:
+            A minibatch; the next one, or None after the last; and the generator's state before the
+            next one was drawn.
         """
         starts = range(start * self._batch_size, len(order), self._batch_size)
         filled = (
@@ -189,7 +193,7 @@ class Minibatches(Generic[B]):
 
 
 class DenoisingBuffer:
-    """Rows, and a copy that is corrupted afresh at each presentation."""
+    """Clean rows and a copy with new corruption at each presentation."""
 
     def __init__(self, inputs: Inputs, corruption: Corruption, engine: Engine, rows: int) -> None:
         self._inputs, self._corruption = inputs, corruption
@@ -206,12 +210,12 @@ class DenoisingBuffer:
 
 
 class GibbsBuffer:
-    """Rows, and the uniform numbers of their Gibbs chain: multiples of 2⁻²⁴ in [0, 1)."""
+    """Rows and the uniform numbers of their Gibbs chain, multiples of 2⁻²⁴ in [0, 1)."""
 
     def __init__(self, inputs: Inputs, rbm: Rbm, engine: Engine, rows: int) -> None:
         self._inputs = inputs
         self._clean = HostBuffer(engine.zeros(rows, inputs.width))
-        # In one piece, since NumPy fills nothing else with random numbers.
+        # Contiguous, because NumPy fills only contiguous arrays with random numbers.
         self._uniforms = [
             HostBuffer(torch.zeros(rows, width, device=engine.device))
             for width in rbm.uniform_widths()
@@ -228,7 +232,7 @@ class GibbsBuffer:
 
 
 class LabelledBuffer:
-    """Rows, uncorrupted, and their classes."""
+    """Rows without corruption and their classes."""
 
     def __init__(self, inputs: Inputs, onehot: Array, engine: Engine, rows: int) -> None:
         self._inputs, self._onehot = inputs, onehot

@@ -1,19 +1,19 @@
-"""Training by stochastic gradient descent, from wherever a run stands until it is done.
+"""Training by stochastic gradient descent, from a run's current state until it is done.
 
-Pretraining is greedy: layer k is trained on the code that the layers below give for *clean*
-inputs. The corruption is applied to the input of the layer being trained, and only while it is
-trained (ICML 2008, section 2.4). RBMs are stacked alike: the codes P(h|x) of one are what the next
-is trained on (Bengio, Lamblin, Popovici, Larochelle 2007).
+Pretraining is greedy: layer k is trained on the codes that the layers below compute from *clean*
+inputs. Corruption is applied only to the input of the layer being trained, and only while it is
+trained (ICML 2008, section 2.4). RBMs are stacked in the same way: each is trained on the codes
+P(h|x) of the one below (Bengio, Lamblin, Popovici and Larochelle 2007).
 
-Fine-tuning trains the whole network by the labels, with early stopping: the parameters kept are
-those of the lowest validation error, the earliest epoch among equals. The test rows play no part
-(ICML 2008, section 2.4 and table 1; patience is ours, the paper does not give its rule). A learning
-rate that decreases, weight decay and a mean over several epochs' validation errors are not the
-paper's, and off unless they are asked for (docs/notes.md).
+Fine-tuning trains the whole network on the labels with early stopping: it keeps the parameters with
+the lowest validation error, from the earliest epoch in case of ties. Test rows are not used (ICML
+2008, section 2.4 and table 1). The paper does not give its stopping rule; patience is our choice.
+Learning rate decay, weight decay and averaging validation errors over epochs are not in the paper;
+they are off by default (docs/notes.md).
 
-A run may be left after any step and gone on with later, to the same bits: the order of the rows is
-drawn from its own stream again (streams.py), and the cost so far and the state of the generator of
-the noise are part of the training state.
+A run can stop after any step and resume later with bit-identical results: the order of the rows is
+drawn again from its own stream (streams.py), and the training state includes the cost so far and
+the state of the noise generator.
 """
 
 from __future__ import annotations
@@ -50,24 +50,24 @@ from dae_cli.training.streams import Purpose, shuffled, stream
 
 
 class Callbacks:
-    """What training calls meanwhile; one that raises ends training where it stands."""
+    """Functions that training calls; an exception raised in one of them stops training."""
 
     def is_checkpoint_due(self) -> bool:
-        """Asked after each step, so it must be quick: is the state wanted now?"""
+        """Return whether to call `on_checkpoint`; called after each step, so it must be fast."""
         return False
 
     def on_checkpoint(self, state: TrainingState) -> None:
-        """It was due: `state` is whole, in the middle of an epoch (`state.interim`)."""
+        """Save a checkpoint; `state` is consistent within an epoch (`state.interim`)."""
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """An epoch is complete and `state` is whole: it may be saved."""
+        """Called after each epoch; `state` is consistent and can be saved."""
 
     def on_phase_end(self, state: TrainingState) -> None:
-        """A layer is pretrained, or fine-tuning is over; `state` stands where the next begins."""
+        """Called after a layer is pretrained or fine-tuning ends; `state` is at the next phase."""
 
 
 class TrainingRun:
-    """One run, on an engine. Its `state` moves on with each step."""
+    """One run on one engine. Each step updates its `state`."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class TrainingRun:
         self._engine, self._callbacks = engine, callbacks
 
     def train(self, dataset: Dataset) -> None:
-        """Pretrain and fine-tune, as far as it is still to be done; raises DivergedError."""
+        """Do what remains of pretraining and fine-tuning; raises DivergedError."""
         self.pretrain(Pixels(dataset.train, self._experiment.pretrain.batch_size))
         self.finetune(dataset)
 
     def pretrain(self, inputs: Inputs) -> None:
-        """Train every layer that is not yet trained, the lowest one on the inputs."""
+        """Train every layer that is not trained yet; the lowest one is trained on `inputs`."""
         state = self.state
         if state.phase != "pretrain":
             return
@@ -127,7 +127,7 @@ class TrainingRun:
             layer.chains = None
 
     def finetune(self, dataset: Dataset) -> None:
-        """Train the whole network until patience or epochs run out."""
+        """Train the whole network until patience or the epochs run out."""
         state, experiment = self.state, self._experiment
         assert isinstance(experiment, Experiment)
         settings = experiment.finetune
@@ -167,10 +167,13 @@ class TrainingRun:
         noise: Noise,
         learning_rate: float,
     ) -> float:
-        """Take a step on each minibatch of an epoch that is still to come.
+        """Take a step on each remaining minibatch of an epoch.
 
-        `noise` is the generator of the corruption or the Gibbs chain, at the start of its stream.
-        Returns the epoch's mean cost, of each row before the step that it was in.
+        Args:
+            noise: generator of the corruption or the Gibbs chain, at the start of its stream.
+
+        Returns:
+            The epoch's mean cost per row; each row's cost is measured before its step.
         """
         state, steps, total = self.state, 0, _CostSum(self._engine.device)
         if state.interim is not None:
@@ -192,10 +195,10 @@ class TrainingRun:
         return total.value() / len(order)
 
     def _check(self, cost: float) -> None:
-        """Make sure that a cost is finite, and the parameters, of whose last step it says nothing.
+        """Check that the cost and the parameters are finite; the cost precedes the last step.
 
         Raises:
-            DivergedError: with the remedy.
+            DivergedError: one of them is not.
         """
         if not math.isfinite(cost):
             problem = f"the cost is {cost}"
@@ -213,25 +216,25 @@ class TrainingRun:
 
 
 def _is_best(state: TrainingState, window: int) -> bool:
-    """Tell whether the last epoch has a lower validation error than the best one before it.
+    """Return whether the last epoch has a lower validation error than the best one before it.
 
-    Where there are not so many epochs as the window is wide, those that there are are averaged:
-    the first ones have the most errors, so it is to no early epoch's advantage.
+    The error is averaged over the last `window` epochs, or over fewer if there are fewer. This does
+    not favour early epochs, because their errors are the highest.
     """
     wrong = [r.valid_wrong for r in state.history if r.valid_wrong is not None]
 
     def mean(epoch: int) -> Fraction:
-        judged = wrong[max(0, epoch - window) : epoch]
-        return Fraction(sum(judged), len(judged))
+        recent = wrong[max(0, epoch - window) : epoch]
+        return Fraction(sum(recent), len(recent))
 
     return state.best_wrong is None or mean(state.epoch) < mean(state.best_epoch)
 
 
 class _CostSum:
-    """The sum of costs over an epoch; what a GPU computes stays there until it is asked for."""
+    """Sum of costs over an epoch; a GPU's part stays on the GPU until `value` is called."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_cpu = 0.0  # as far as it was added here
+        self.on_cpu = 0.0  # the part that was added on the CPU
         # MPS has no double precision.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._on_device = torch.zeros((), dtype=dtype, device=device)

@@ -1,7 +1,7 @@
-"""Where a run stands: everything needed to go on as if it had never stopped, and its checkpoint.
+"""The training state, which contains everything needed to resume a run, and its checkpoint file.
 
-A checkpoint may come from a stranger (`dae_cli.tensors`): its position must be one that a run of
-the experiment passes through, and its tensors those that such a run has there.
+Checkpoints are untrusted (`dae_cli.tensors`): a loaded position must be one that a run of the
+experiment can reach, and the tensors must be those that such a run has at this position.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ Word = Annotated[int, Field(ge=0, lt=2**64)]
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One row of metrics.csv; an empty field does not apply to the phase."""
+    """One row of metrics.csv; fields that do not apply to the phase are empty."""
 
     phase: Phase
     layer: int | None
-    """1 is the lowest; None while the whole network is fine-tuned."""
+    """Layer number, 1 for the lowest; None in fine-tuning."""
     epoch: int
-    """Counted from 1 within the layer or the phase."""
+    """Epoch number within the layer or fine-tuning, from 1."""
     cost: float
-    """Mean training cost over the epoch, before each update."""
+    """Mean training cost per row, measured before each update."""
     valid_wrong: int | None = None
     valid_error_percent: float | None = None
 
 
 @dataclass(frozen=True)
 class GeneratorState:
-    """The state of an SFC64 generator, in plain numbers."""
+    """The state of an SFC64 generator as plain numbers."""
 
     words: tuple[Word, Word, Word, Word]
     has_uint32: Annotated[int, Field(ge=0, le=1)]
     uinteger: Annotated[int, Field(ge=0, lt=2**32)]
-    """Half a word drawn beforehand, if `has_uint32`."""
+    """Buffered half of a word if `has_uint32` is 1."""
 
     @classmethod
     def of(cls, random: np.random.Generator) -> GeneratorState:
@@ -78,50 +78,50 @@ class GeneratorState:
 
 @dataclass(frozen=True)
 class EpochProgress:
-    """How far the present epoch is."""
+    """Progress within the current epoch."""
 
     steps: Annotated[int, Field(ge=1)]
-    """Minibatches presented."""
+    """Number of minibatches presented."""
     cost: float
-    """Of their rows, summed."""
+    """Cost summed over their rows."""
     noise: GeneratorState | None
-    """The generator of the corruption or the Gibbs chain, before the next minibatch is drawn;
-    None while fine-tuning."""
+    """State of the generator of the corruption or the Gibbs chain before the next minibatch is
+    drawn; None in fine-tuning."""
 
 
 @dataclass
 class TrainingState:
     """Parameters, position, early stopping and history of one run.
 
-    At the start of an epoch no state of a random generator is needed: streams are named by
-    position (see streams.py).
+    Between epochs no generator state is needed, because streams depend only on the position (see
+    streams.py).
     """
 
     phase: Phase
-    """What the next epoch belongs to."""
+    """Phase of the next epoch."""
     layers: list[Encoder]
-    """As they were pretrained: autoencoders, or the RBMs of a DBN."""
+    """Pretrained layers: autoencoders, or the RBMs of a DBN."""
     layer: int = 0
-    """The one being pretrained, from 0."""
+    """Index of the layer being pretrained, from 0."""
     epoch: int = 0
-    """Epochs completed in the present layer or phase."""
+    """Number of epochs completed in the current layer or phase."""
     network: Network | None = None
-    """None until fine-tuning begins."""
+    """Network being fine-tuned; None before fine-tuning."""
     best: Network | None = None
-    """Of the lowest validation error so far, in the mean of the window (`finetune.window`)."""
+    """Network with the lowest validation error so far, averaged over `finetune.window` epochs."""
     best_wrong: int | None = None
-    """Its own number of wrong validation rows."""
+    """Number of validation rows that `best` itself misclassifies."""
     best_epoch: int = 0
-    """The fine-tuning epoch it is of, from 1."""
+    """Fine-tuning epoch of `best`, from 1."""
     history: list[EpochRecord] = field(default_factory=list)
     interim: EpochProgress | None = None
-    """None but in the middle of an epoch."""
+    """Progress within an epoch; None between epochs."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every parameter under its name in a checkpoint.
+        """Return the tensors by their names in a checkpoint.
 
-        Persistent Gibbs chains, (rows of a minibatch, hidden), are there while a layer is trained
-        on them.
+        They include persistent Gibbs chains (rows of a minibatch, hidden) while a layer is trained
+        with them.
         """
         named: dict[str, Tensor] = {}
         for k, layer in enumerate(self.layers, start=1):
@@ -135,7 +135,7 @@ class TrainingState:
 
 
 def blank_state(experiment: PretrainedExperiment, inputs: int) -> TrainingState:
-    """Return a state before the first step, of examples of `inputs` components, all zero."""
+    """Return a state at the start of a run with all tensors zero, for examples (`inputs`,)."""
     model = experiment.model
     widths = zip((inputs, *model.hidden), model.hidden, strict=False)
     layers = [_layer(experiment.pretrain, d, hidden, model.tied) for d, hidden in widths]
@@ -143,9 +143,9 @@ def blank_state(experiment: PretrainedExperiment, inputs: int) -> TrainingState:
 
 
 def initial_state(experiment: PretrainedExperiment, inputs: int) -> TrainingState:
-    """Draw the initial weights; they depend on the seed and the shape, not on the corruption.
+    """Draw the initial weights; biases are zero.
 
-    The biases start at zero.
+    The weights depend on the seed and their shapes, not on the corruption.
     """
     state = blank_state(experiment, inputs)
     for k, layer in enumerate(state.layers):
@@ -172,13 +172,13 @@ def _layer(settings: PretrainSettings, d: int, hidden: int, tied: bool) -> Encod
 
 
 def begin_chains(settings: PretrainSettings, layer: Encoder) -> None:
-    """Give an RBM the persistent Gibbs chains that the settings ask for: no hidden unit is on."""
+    """Start an RBM's persistent Gibbs chains, if configured, with all hidden units off."""
     if isinstance(layer, Rbm) and settings.persistent:
         layer.chains = torch.zeros(settings.batch_size, len(layer.hidden_bias))
 
 
 def metrics_csv(history: Sequence[EpochRecord]) -> str:
-    """Return metrics.csv: one row an epoch; costs with all their digits."""
+    """Return metrics.csv with one row per epoch and costs in full precision."""
     names = [f.name for f in fields(EpochRecord)]
     return csv_text([names, *([getattr(record, name) for name in names] for record in history)])
 
@@ -188,20 +188,20 @@ def metrics_csv(history: Sequence[EpochRecord]) -> str:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a checkpoint must have been made of and for."""
+    """Experiment and data that a checkpoint must belong to."""
 
     experiment: PretrainedExperiment
     data_sha256: str
     inputs: int
-    """Components of an example."""
+    """Number of components of an example."""
     classes: int
-    """Output units of the network, 0 where none is fine-tuned."""
+    """Number of output units; 0 if there is no fine-tuning."""
     rows: int
-    """Examples that are trained on."""
+    """Number of training examples."""
 
 
 def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
-    """Return what a checkpoint of an experiment on these data must hold."""
+    """Return what a checkpoint of an experiment on these data must match."""
     if isinstance(experiment, Experiment):
         spec = spec_of(experiment.dataset)
         rows = experiment.subset.train if experiment.subset else spec.n_train
@@ -210,7 +210,7 @@ def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
 
 
 class _Position(BaseModel):
-    """The header's JSON. Plain values, checked one by one."""
+    """The JSON header of a checkpoint; every value is validated."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -226,16 +226,16 @@ class _Position(BaseModel):
     history: list[EpochRecord]
 
     PLACE: ClassVar = ("phase", "layer", "epoch", "interim", "best_wrong", "best_epoch", "history")
-    """Its fields that are those of a state, too."""
+    """Names of the fields shared with `TrainingState`."""
 
     @property
     def begun(self) -> bool:
-        """Whether the layer or the phase has taken its first step."""
+        """Whether the current layer or phase has taken its first step."""
         return self.epoch > 0 or self.interim is not None
 
 
 def save_checkpoint(path: Path, state: TrainingState, expected: Expected) -> None:
-    """Write a state whole or not at all; raises OutputError."""
+    """Write a checkpoint atomically; raises OutputError."""
     place = {name: getattr(state, name) for name in _Position.PLACE}
     position = _Position(
         format=2, experiment=expected.experiment, data_sha256=expected.data_sha256, **place
@@ -245,18 +245,18 @@ def save_checkpoint(path: Path, state: TrainingState, expected: Expected) -> Non
 
 
 def load_checkpoint(path: Path, expected: Expected) -> TrainingState:
-    """Read a state back, onto the CPU.
+    """Read a checkpoint; its tensors are on the CPU.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
     """
     with open_tensors(path, _Position) as file:
         position = file.header
-        made_of = position.experiment, position.data_sha256
-        if made_of != (expected.experiment, expected.data_sha256):
-            raise ValueError("it was made with other settings or on other data")
+        recorded = position.experiment, position.data_sha256
+        if recorded != (expected.experiment, expected.data_sha256):
+            raise ValueError("it belongs to a run with different settings or data")
         if not (_is_possible(position, expected) and _is_history_of(position, expected.experiment)):
-            raise ValueError("its position is not one that this run can be in")
+            raise ValueError("its position is not one that this run can reach")
         state = _blank_state_at(position, expected, file.specs)
         blanks = state.tensors()
         for name, tensor in file.read({n: ("F32", t.shape) for n, t in blanks.items()}):
@@ -265,7 +265,7 @@ def load_checkpoint(path: Path, expected: Expected) -> TrainingState:
 
 
 def _is_possible(position: _Position, expected: Expected) -> bool:
-    """Whether the run passes through this phase, layer, epoch and step."""
+    """Return whether a run can reach this phase, layer, epoch and step."""
     experiment, interim = expected.experiment, position.interim
     depth, epochs = len(experiment.model.hidden), experiment.pretrain.epochs
     if position.phase == "pretrain":
@@ -288,7 +288,7 @@ def _is_possible(position: _Position, expected: Expected) -> bool:
 
 
 def _is_history_of(position: _Position, experiment: PretrainedExperiment) -> bool:
-    """Whether history and early stopping go with where the run stands."""
+    """Return whether the history and early stopping match the position."""
     pretraining = position.phase == "pretrain"
     passed: list[tuple[str, int | None, int]] = []
     for layer in range(1, position.layer + 1):
@@ -303,14 +303,14 @@ def _is_history_of(position: _Position, experiment: PretrainedExperiment) -> boo
 
 
 def _blank_state_at(position: _Position, expected: Expected, names: Iterable[str]) -> TrainingState:
-    """Return a state in this position whose tensors are all zero."""
+    """Return a state at this position with all tensors zero."""
     experiment = expected.experiment
     state = blank_state(experiment, expected.inputs)
     for name in position.PLACE:
         setattr(state, name, getattr(position, name))
     if position.phase == "pretrain" and position.begun:
         begin_chains(experiment.pretrain, state.layers[state.layer])
-    # Until its first step of fine-tuning a run has no network; when it is done it drops it.
+    # A run has no network before its first fine-tuning step, and may drop it when it is done.
     has_network = position.begun if position.phase == "finetune" else "network.top.bias" in names
     if isinstance(experiment, Experiment) and position.phase != "pretrain":
         network = Network.stacked(state.layers, expected.classes, experiment.finetune.weight_decay)

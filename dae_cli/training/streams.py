@@ -1,10 +1,9 @@
-"""Random streams: each use of chance has a stream of its own, named by where it stands.
+"""Random streams: each use of random numbers has a separate stream.
 
-A stream depends on the seed, its purpose and its position (layer, epoch) and on nothing that was
-drawn before. So a run that resumes draws what the uninterrupted run would have drawn (in the
-middle of an epoch, from the state that the checkpoint kept of the generator of its noise), and
-runs that differ in the corruption alone share their initial weights and the order in which
-examples are presented.
+A stream depends only on the seed, its purpose and its position (layer, epoch), not on earlier
+draws. A resumed run therefore draws the same numbers as an uninterrupted one; within an epoch, the
+checkpoint restores the state of the noise generator. Runs that differ only in their corruption
+share the initial weights and the order in which examples are presented.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class Purpose(IntEnum):
-    """What a stream is for; the numbers are part of the numerics and must not change."""
+    """Purpose of a stream; the numbers seed the generators and must not change."""
 
     WEIGHTS = 1
     PRETRAIN_ORDER = 2
@@ -28,11 +27,11 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
-    """Return the stream of a purpose at a position; the same arguments, the same numbers."""
+    """Return the generator for a purpose and position; equal arguments give equal numbers."""
     sequence = np.random.SeedSequence((seed, int(purpose), *position))
     return np.random.Generator(np.random.SFC64(sequence))
 
 
 def shuffled(count: int, random: np.random.Generator) -> NDArray[np.intp]:
-    """Return the numbers 0 … count−1 in random order, by the raw stream alone."""
+    """Return 0 … count−1 in random order; uses only the generator's raw stream."""
     return np.argsort(random.bit_generator.random_raw(count), kind="stable")

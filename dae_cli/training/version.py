@@ -1,10 +1,10 @@
-"""The version of the numerics, apart from the code that computes so that it imports nothing."""
+"""The version of the numerical code, in a module without imports."""
 
-# Raised whenever the same config and data would give other numbers than before.
+# Increase it whenever the same settings and data give different results than before.
 NUMERICS_VERSION = 3
 UNRECORDED = 2
-"""Version of rows and runs that do not tell theirs: they were written before it was recorded.
+"""Version of rows and runs without a recorded version, which are older than the record.
 
-Those of version 1, which was replaced before any results were published, have another digest of
-their settings than such rows should, so they are never taken for rows of version 2.
+Rows of version 1, which was replaced before any results were published, cannot be mistaken for
+version 2, because the digest of their settings is different.
 """

@@ -1,4 +1,4 @@
-"""Data: recipes at any size, a small ninth set for the ways data come, splits, patches."""
+"""Data: recipes at any size, a small ninth data set to test sources with, and patches."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ Array = NDArray[Any]
 def regenerated(
     name: str, train: int, test: int, digits: tuple[Array, Array] | None = None
 ) -> dict[str, Array]:
-    """X, Y, Xtest, Ytest as the recipe of a set makes them, from the same seed at any size.
+    """Return X, Y, Xtest, Ytest as the recipe generates them, with its seed but any size.
 
     Args:
-        name: one of the eight.
-        train: rows of the training file, validation rows included.
-        test: rows of the test file.
-        digits: images (n, 784) of 0 … 255 and labels that stand for MNIST.
+        name: one of the eight data sets.
+        train: number of rows of the training file, including validation rows.
+        test: number of rows of the test file.
+        digits: images (n, 784) of 0 … 255 and labels, used instead of MNIST.
     """
 
     def mnist() -> Content:
@@ -69,7 +69,7 @@ def regenerated(
 
 
 def rotated(images: Array, across: Array, down: Array) -> Array:
-    """Turn images (n, 784) by the angles of directions, (n,) each."""
+    """Rotate images (n, 784) to the directions `across`, `down`, (n,) each."""
     turned = digit_recipes.rotated(images.reshape(-1, 28, 28), across, down)
     return turned.reshape(images.shape)
 
@@ -79,7 +79,7 @@ SCALE = 1 / 255
 
 @dataclass(frozen=True)
 class SmallSet:
-    """A set called small: 6 training, 2 validation and 5 test rows of 3 classes."""
+    """The data set "small": 6 training, 2 validation and 5 test rows, 3 classes."""
 
     X: Array
     Y: Array
@@ -93,7 +93,7 @@ class SmallSet:
         return content_digest(DATASETS["small"], content)
 
     def text(self, part: str) -> bytes:
-        """The rows of X or Xtest as the originals have them: 785 numbers of eight digits."""
+        """Rows of X or Xtest as text in the format of the originals."""
         pixels, labels = (self.X, self.Y) if part == "X" else (self.Xtest, self.Ytest)
         return text(pixels * SCALE, labels)
 
@@ -136,17 +136,17 @@ def register_small(
     archive: str = "small.zip",
     has_recipe: bool = True,
 ) -> tuple[SmallSet, SmallSet]:
-    """Add the small set to the eight; return its original, and what its recipe makes.
+    """Register the small set; return its original and what its recipe generates.
 
     Args:
-        archive_sha1: of the published archive.
-        known_sha256: the digest of the original's content, where it is known.
-        version: of its recipe.
-        exact: the recipe makes the original itself.
-        wrong_recipe: the recipe makes other content than it should.
-        genuine: the first and the last rows of both files of the original are known.
-        archive: the name of the published archive; empty where there is none.
-        has_recipe: the set can be generated.
+        archive_sha1: SHA-1 of the published archive.
+        known_sha256: digest of the original's content, if known.
+        version: version of the recipe.
+        exact: whether the recipe generates the original.
+        wrong_recipe: whether the recipe generates content with a wrong digest.
+        genuine: whether the first and last rows of both files are known.
+        archive: name of the published archive; empty if there is none.
+        has_recipe: whether there is a recipe.
     """
     published = Archive(archive, archive_sha1, "small_train.amat", "50k/small_test.amat")
     spec = DatasetSpec(
@@ -186,7 +186,7 @@ def register_small(
 
 
 def shrink(name: str, train: int, valid: int, test: int) -> tuple[DatasetSpec, list[GenuineRow]]:
-    """Have a set with fewer rows, the known ones at the ends of its splits, until `restore`."""
+    """Reduce the rows of a data set, known rows at the ends of its splits; undo with `restore`."""
     before = DATASETS[name], list(GENUINE_ROWS[name])
     DATASETS[name] = replace(before[0], n_train=train, n_valid=valid, n_test=test)
     starts = (0, train - 10, train, train + valid - 10, 0, test - 10)
@@ -221,12 +221,12 @@ def _random_small(seed: int) -> SmallSet:
 def patches_of(
     photos: Path | None, seed: int = 7, meanwhile: Any = None, **patches: Any
 ) -> tuple[str, str, Array]:
-    """Cut patches as an experiment on filters does: the photographs' source and digest, patches.
+    """Cut patches as a filter study does; returns source, digest and patches.
 
     Args:
-        photos: the folder of photographs; None: those that come with the dependencies.
-        seed: of the generator that chooses the places.
-        meanwhile: called between the first look at the photographs and the cutting.
+        photos: folder of photographs; None: those shipped with the dependencies.
+        seed: seed of the generator that places the patches.
+        meanwhile: function called between preparing the photographs and cutting.
         patches: settings of the patches.
     """
     usual: dict[str, Any] = {
@@ -245,7 +245,7 @@ def patches_of(
 
 
 def filter_digits(data_dir: Path, rows: int | None) -> tuple[Array, Array]:
-    """The digits of MNIST that an experiment on filters is trained on: grey values, labels."""
+    """Return the MNIST digits that a filter study learns from: grey values, labels."""
     prepared = prepare("mnist", DataOptions(data_dir))
     digits = load_images(prepared, np.random.default_rng, rows=rows, patches=None)
     assert isinstance(digits, Split)
@@ -253,12 +253,12 @@ def filter_digits(data_dir: Path, rows: int | None) -> tuple[Array, Array]:
 
 
 def digests_of_rows(name: str, greys: Array) -> list[str]:
-    """The digests of rows of grey values, (n, 784), as the package ships those of genuine rows."""
+    """Return digests of rows of grey values, (n, 784), as in the packaged table."""
     return row_digests(canonical_pixels(greys, DATASETS[name], name))
 
 
 def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
-    """Which rows, pixels (n, 784) of 0 or 1, have the label that the law of their set gives."""
+    """Which rows, pixels (n, 784) of 0 or 1, have the label given by the law of their data set."""
     obeyed = lawful(DATASETS[name], pixels, labels)
     assert obeyed is not None
     return obeyed

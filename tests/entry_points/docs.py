@@ -1,4 +1,4 @@
-"""The scripts that write what the documentation quotes, and the keys of a study.yaml."""
+"""The scripts that update the documentation, and the keys of a study.yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STUDY_KEYS = tuple(StudySettings.model_fields)
 
 
 def load_script(name: str) -> ModuleType:
-    """Load docs/NAME.py, which is no part of the package."""
+    """Load docs/NAME.py, which is not part of the package."""
     path = Path(__file__).resolve().parents[2] / "docs" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

@@ -1,8 +1,8 @@
-"""The equations and the engines, in plain terms: parameters by name, and minibatches.
+"""The equations and engines, called with plain tensors: parameters by name, and minibatches.
 
-Examples are rows. The parameters of a layer that is pretrained are `weight` W (hidden, d),
-`hidden_bias` b, `visible_bias` c, and `decoder_weight` V (d, hidden) where it is not tied to Wᵀ.
-A network is a list of (weight, bias), lowest first, the softmax layer last.
+Examples are rows. The parameters of a pretrained layer are `weight` W (hidden, d), `hidden_bias` b,
+`visible_bias` c and, if the decoder is untied, `decoder_weight` V (d, hidden). A network is a list
+of (weight, bias) from the lowest layer to the softmax layer.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ Parameters = dict[str, Tensor]
 Layers = list[tuple[Tensor, Tensor]]
 Rows = NDArray[np.float32]
 Draw = Callable[[tuple[int, ...]], Tensor]
-"""Returns independent uniform numbers in [0, 1) of a shape."""
+"""Function that returns independent uniform numbers in [0, 1) of a given shape."""
 
 CORRUPTIONS = (Masking, SaltAndPepper, Gaussian)
-"""Each is called with its level: ν, ν, σ."""
+"""Corruptions by name; each is called with its level ν, ν or σ."""
 
 
 def _copies(parameters: Parameters) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _copies(parameters: Parameters) -> dict[str, Any]:
 
 
 class _Steps:
-    """Steps of gradient descent; minibatches of the same shapes share their memory."""
+    """Gradient descent steps; minibatches of equal shape share their memory."""
 
     def __init__(self, model: Any, engine: str) -> None:
         self._engine = _engine(engine)
@@ -74,7 +74,7 @@ class _Steps:
 
     @property
     def parameters(self) -> Parameters:
-        """Copies of the parameters as they are now."""
+        """Copies of the current parameters."""
         return _copies(self._model.parameters())
 
     def take(self, *minibatch_and_rate: Any) -> Tensor:
@@ -83,7 +83,7 @@ class _Steps:
         return self.step(self.batch(0, *minibatch), None, rate)
 
     def epoch(self, minibatches: Sequence[tuple[Any, ...]], rate: float) -> Iterator[Tensor]:
-        """Take a step on each minibatch, at which the one after it is known; yield the costs."""
+        """Take a step on each minibatch, with the next one known, and yield the costs."""
         upcoming = self.batch(0, *minibatches[0])
         for number, minibatch in enumerate([*minibatches[1:], None], start=1):
             batch = upcoming
@@ -91,17 +91,17 @@ class _Steps:
             yield self.step(batch, upcoming, rate)
 
     def replace_memory(self, rows_of: Callable[[Tensor], Tensor]) -> None:
-        """Have weights, and minibatches to come, in memory that a function copies them to."""
+        """Move the weights and all later minibatches to memory that `rows_of` returns."""
         self._model.map_tensors(lambda t: rows_of(t) if t.dim() == 2 else t)
         self._stepper, self._rows_of = self._engine.stepper(self._model), rows_of
 
     def step(self, batch: Any, upcoming: Any, rate: float) -> Tensor:
-        """Take a step on what `batch` returned, and return the cost as `take` does."""
+        """Take a step on a result of `batch` and return the cost like `take`."""
         cost = self._stepper.step(batch, upcoming, rate)
         return torch.as_tensor(cost, dtype=torch.float64)
 
     def batch(self, which: int, *minibatch: Any) -> Any:
-        """Copy a minibatch into memory of the engine, used again for this `which` and shape."""
+        """Copy a minibatch to the engine's memory, reused for the same `which` and shape."""
         tensors = self._tensors(*minibatch)
         key = which, *(tensor.shape for tensor in tensors)
         if key not in self._batches:
@@ -121,16 +121,16 @@ class _Steps:
 
 
 def _rows_for(engine: Any, tensor: Tensor) -> Tensor:
-    """Return memory for rows such as these, as the engine likes it; or of double precision."""
+    """Return memory for rows like these in the engine's layout, or in double precision."""
     rows: Tensor = engine.zeros(*tensor.shape)
     return rows.to(tensor.dtype)
 
 
 class AutoencoderSteps(_Steps):
-    """Steps of an autoencoder, on copies of its parameters; minibatches are (clean, corrupted)."""
+    """Steps of an autoencoder on copies of its parameters; minibatches are (clean, corrupted)."""
 
     def __init__(self, parameters: Parameters, engine: str = "torch", **settings: Any) -> None:
-        """`settings`: loss, "cross-entropy" or "squared-error"; weight_decay; contraction."""
+        """`settings`: loss ("cross-entropy" or "squared-error"), weight_decay, contraction."""
         super().__init__(Autoencoder(**_copies(parameters), **settings), engine)
 
     def _new_batch(self, memory: list[Tensor]) -> DenoisingBatch:
@@ -138,7 +138,7 @@ class AutoencoderSteps(_Steps):
 
 
 class _Idle(Autoencoder):
-    """A kind of layer that no engine knows: it learns nothing, and its code is its input."""
+    """A layer that engines have no kernels for: it learns nothing and its code is its input."""
 
     def encode(self, inputs: Tensor) -> Tensor:
         return inputs[:, : len(self.hidden_bias)]
@@ -148,28 +148,28 @@ class _Idle(Autoencoder):
 
 
 class IdleSteps(AutoencoderSteps):
-    """Steps of a kind of layer that learns nothing; a cost is the sum of the clean rows."""
+    """Steps of a layer that learns nothing; the cost is the sum of the clean rows."""
 
     def __init__(self, parameters: Parameters, engine: str) -> None:
         super(AutoencoderSteps, self).__init__(_Idle(**_copies(parameters)), engine)
 
     def codes(self, inputs: Tensor) -> Tensor:
-        """Return the first of the inputs, which are the codes."""
+        """Return the codes: the first `hidden` inputs."""
         rows, width = self._engine.zeros(*inputs.shape), len(self._model.hidden_bias)
         out: Tensor = self._engine.zeros(len(inputs), width)
         return out.copy_(self._engine.encode(self._model, rows.copy_(inputs), out))
 
 
 class RbmSteps(_Steps):
-    """Steps of contrastive divergence, on copies of the parameters.
+    """Contrastive divergence steps on copies of the parameters.
 
-    Minibatches are (clean, draw). A cost is the cross-entropy.
+    Minibatches are (clean, draw). The cost is the cross-entropy.
     """
 
     def __init__(
         self, parameters: Parameters, engine: str = "torch", chains: int = 0, **settings: Any
     ) -> None:
-        """`settings`: gibbs_steps, k of CD-k; sample_visible; as many persistent `chains`."""
+        """`settings`: gibbs_steps (k of CD-k), sample_visible. `chains`: persistent chains."""
         rbm = Rbm(**_copies(parameters), **settings)
         if chains:
             rbm.chains = rbm.weight.new_zeros(chains, len(rbm.hidden_bias))
@@ -177,7 +177,7 @@ class RbmSteps(_Steps):
 
     @property
     def chains(self) -> Tensor | None:
-        """The states of the hidden units of persistent chains, which a step moves."""
+        """Hidden states of the persistent chains; each step updates them."""
         chains: Tensor | None = self._model.chains
         return chains
 
@@ -189,14 +189,14 @@ class RbmSteps(_Steps):
 
 
 class NetworkSteps(_Steps):
-    """Steps of a whole network, on copies of its layers; minibatches are (inputs, labels)."""
+    """Steps of a network on copies of its layers; minibatches are (inputs, labels)."""
 
     def __init__(self, layers: Layers, engine: str = "torch", weight_decay: float = 0.0) -> None:
         super().__init__(_network(layers, weight_decay), engine)
 
     @property
     def layers(self) -> Layers:
-        """Copies of the layers as they are now."""
+        """Copies of the current layers."""
         return [(layer.weight.clone(), layer.bias.clone()) for layer in self._model]
 
     def _tensors(self, inputs: Tensor, labels: Tensor) -> list[Tensor]:
@@ -217,7 +217,7 @@ def _network(layers: Layers, weight_decay: float = 0.0) -> Network:
 
 
 def codes(kind: str, parameters: Parameters, inputs: Tensor, engine: str = "torch") -> Tensor:
-    """Return what an "autoencoder" or an "rbm" passes to the layer above it."""
+    """Return the codes that an "autoencoder" or "rbm" passes to the next layer."""
     layer = {"autoencoder": Autoencoder, "rbm": Rbm}[kind](**_copies(parameters))
     computes = _engine(engine)
     computes.prepare(layer)
@@ -228,7 +228,7 @@ def codes(kind: str, parameters: Parameters, inputs: Tensor, engine: str = "torc
 
 
 def moved_to(device: str, kind: str, parameters: Parameters) -> Parameters:
-    """Return the tensors of an "autoencoder" or an "rbm" after it was moved to a device."""
+    """Return the tensors of an "autoencoder" or "rbm" after moving it to a device."""
     layer = {"autoencoder": Autoencoder, "rbm": Rbm}[kind](**_copies(parameters))
     _engine("torch", device).prepare(layer)
     there: Parameters = layer.parameters()
@@ -236,7 +236,7 @@ def moved_to(device: str, kind: str, parameters: Parameters) -> Parameters:
 
 
 def scores(layers: Layers, inputs: Tensor, engine: str = "torch") -> Tensor:
-    """Return what enters the softmax for each row, (m, classes)."""
+    """Return the inputs of the softmax, (m, classes)."""
     network, computes = _network(layers), _engine(engine)
     computes.prepare(network)
     rows = _rows_for(computes, inputs).copy_(inputs)
@@ -247,25 +247,25 @@ def scores(layers: Layers, inputs: Tensor, engine: str = "torch") -> Tensor:
 def initial_weights(
     outputs: int, inputs: int, init: str, random: np.random.Generator, dtype: torch.dtype
 ) -> Tensor:
-    """Return initial weights (outputs, inputs) of the kind "glorot" or "tutorial"."""
+    """Return initial weights (outputs, inputs) for init "glorot" or "tutorial"."""
     weight = torch.zeros(outputs, inputs, dtype=dtype)
     draw_weights_(weight, init, random)
     return weight
 
 
 def corrupt(corruption: Any, clean: Rows, random: np.random.Generator) -> Rows:
-    """Return a corrupted copy of some rows."""
+    """Return a corrupted copy of the rows."""
     out = np.full_like(clean, np.nan)
     corrupt_into(out, corruption, clean, random)
     return out
 
 
 def corrupt_into(out: Rows, corruption: Any, clean: Rows, random: np.random.Generator) -> None:
-    """Write a corrupted copy of some rows into memory that there is, in one piece or not."""
+    """Write a corrupted copy of the rows to existing memory, contiguous or not."""
     corruption.corrupt(clean, random, out)
 
 
-# Functions that are compiled and cached
+# Compiled and cached functions
 
 _CACHED_FUNCTION = """
 import runpy
@@ -287,7 +287,7 @@ if __name__ == "__main__":
 
 
 def write_cached_function(folder: Path) -> Path:
-    """Write a source whose function is compiled and cached, and one beside it that it reads."""
+    """Write a source file with a compiled, cached function, and the file that it reads."""
     folder.mkdir()
     (folder / "beside.py").write_text("FACTOR = 2\n", encoding="utf-8")
     source = folder / "function.py"
@@ -296,9 +296,9 @@ def write_cached_function(folder: Path) -> Path:
 
 
 def run_cached_function(source: Path) -> tuple[int, int]:
-    """Return twice seven from the function, and how often it was loaded rather than compiled.
+    """Return the function's result and its number of cache hits.
 
-    As in a process of its own, which would look at the cache again.
+    The source is run again, like in a new process, so that the cache is read again.
     """
     from dae_cli.compilation import private_cache
 

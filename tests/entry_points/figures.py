@@ -1,4 +1,4 @@
-"""Sheets of filters of images of any size; no command shows them before a data set has them."""
+"""Sheets of filters for images of any size, including sizes that no data set has."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def save_sheet(
     tiles: tuple[int, int],
     units: Sequence[int] | None = None,
 ) -> None:
-    """Save a sheet of weights (units, inputs), a layer beside the other, or units of them large.
+    """Save a sheet of layers of weights (units, inputs) side by side, or of enlarged units.
 
     Args:
         images: height and width of the images of each layer.
-        tiles: rows and columns.
+        tiles: numbers of rows and columns.
     """
     shown = [Filters(weights, image) for weights, image in zip(layers, images, strict=True)]
     sheet = filter_sheet(shown, tiles) if units is None else zoom_sheet(shown, units)
@@ -36,12 +36,12 @@ def save_sheet(
 
 
 def save_run_sheet(out: Path, run: str, weights: Array, image: tuple[int, ...]) -> None:
-    """Save the sheet of a run in a folder of results, as its report does, with 1 in white."""
+    """Save the sheet of a run in a results folder, like a report; weight 1 is white."""
     sheet = filter_sheet([Filters(weights, image)], (3, 4), limit=1.0, title=run)
     write_sheet(sheet, out / "filters" / f"{run}.png", 1.0, {"Runs": run})
 
 
 def read_run_sheet(out: Path, run: str, image: tuple[int, ...]) -> tuple[Array | None, float]:
-    """The greys (units, inputs) of a run in a folder of results, and the weight that is white."""
+    """Greys (units, inputs) of a run in a results folder, and the weight shown as white."""
     sheet = read_saved_runs(out).sheets[run]
     return sheet.greys(image), sheet.limit

@@ -1,4 +1,4 @@
-"""What filters look like in numbers: from a matrix of weights, one row a unit."""
+"""Measures of filters from a matrix of weights with one row per unit."""
 
 from __future__ import annotations
 

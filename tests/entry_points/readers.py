@@ -1,4 +1,4 @@
-"""Readers of files that a stranger may have made: data, the cache, tables of results."""
+"""Readers of untrusted files: data, the cache, tables of results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ __all__ = [
 
 
 class SetFacts(NamedTuple):
-    """What is known of a set of the benchmark before any file of it is opened."""
+    """Facts about a benchmark data set that are known before any file is opened."""
 
     n_classes: int
     train_member: str
@@ -64,7 +64,7 @@ SETS = {
 
 
 class Rows(NamedTuple):
-    """A set, and how many rows its files must hold: fewer than the genuine ones do."""
+    """A data set and the number of rows of its splits, fewer than the genuine files have."""
 
     dataset: str
     train: int
@@ -72,11 +72,11 @@ class Rows(NamedTuple):
     test: int
     image: tuple[int, int] = (28, 28)
     n_classes: int | None = None
-    """None: as many as the set has."""
+    """None: the number of classes of the data set."""
 
 
 class Arrays(NamedTuple):
-    """What a set's files hold, as it is stored: grey values are pixels over the set's levels."""
+    """Stored arrays of a data set's files; grey values are pixels divided by its levels."""
 
     pixels: NDArray[Any]
     labels: NDArray[np.uint8]
@@ -123,7 +123,7 @@ def read_npz(path: Path, of: Rows) -> Arrays:
 
 
 def splits_of(arrays: Arrays, of: Rows) -> tuple[Any, Any, Any]:
-    """Return the training, validation and test rows, as training sees them.
+    """Return the training, validation and test splits.
 
     Each has `pixels`, `labels`, `scale`, a length, `as_float(rows)` and `take(n)`.
     """
@@ -133,14 +133,14 @@ def splits_of(arrays: Arrays, of: Rows) -> tuple[Any, Any, Any]:
 
 
 def gather_greys(split: Any, minibatches: list[list[int]], out: list[NDArray[np.float32]]) -> None:
-    """Write the grey values of minibatches of at most five rows into `out`, with one gatherer."""
+    """Write grey values of minibatches of at most five rows into `out`, with one `Greys`."""
     greys = Greys(split, 5)
     for rows, into in zip(minibatches, out, strict=True):
         greys.into(np.array(rows, dtype=np.intp), into)
 
 
 def read_cache_entry(path: Path, of: Rows) -> tuple[Arrays, Mapping[str, str]]:
-    """Read an entry of the cache; its arrays, and what it says of itself."""
+    """Read arrays and provenance of a cache entry."""
     content, provenance = read_entry(path, _spec(of))
     about = asdict(provenance)
     assert about.pop("path") == path
@@ -148,7 +148,7 @@ def read_cache_entry(path: Path, of: Rows) -> tuple[Arrays, Mapping[str, str]]:
 
 
 def read_cache_pointer(path: Path) -> str | None:
-    """Return the entry that a file of the user's became; None if that is not known."""
+    """Return the cache entry made from a user's files; None if there is none."""
     pointer = read_pointer(path)
     return pointer[0] if pointer else None
 
@@ -159,11 +159,11 @@ def read_search(path: Path) -> list[dict[str, Any]]:
 
 
 def read_comparisons_and_saved_rows(folder: Path) -> None:
-    """Read mcnemar.csv and wrong_rows.csv of a results folder, whose runs are elsewhere."""
+    """Read mcnemar.csv and wrong_rows.csv of a results folder without its runs."""
     row: Any = SimpleNamespace(error="", run="elsewhere")
     require_readable(folder, [row])
 
 
 def read_wrong_rows(folder: Path, n_test: int, n_wrong: int) -> list[bool]:
-    """Read wrong_rows.npy in the folder of a run that has such counts."""
+    """Read wrong_rows.npy in the folder of a run with these counts."""
     return [bool(wrong) for wrong in load_wrong_rows(folder, n_test, n_wrong)]

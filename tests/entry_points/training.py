@@ -1,4 +1,4 @@
-"""Training from settings and rows to parameters, and its checkpoints, behind plain functions."""
+"""Training and checkpoints behind plain functions, from settings and rows to parameters."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ DATA_SHA256 = "0" * 64
 
 
 class Rows(NamedTuple):
-    """Bytes (n, d) of which 255 is white, and a label for each row."""
+    """Grey bytes (n, d), 255 is white, and a label for each row."""
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
 
 
 class Data(NamedTuple):
-    """What a network is trained on, and what chooses the epoch."""
+    """Training rows, and validation rows that choose the epoch."""
 
     train: Rows
     valid: Rows
@@ -68,16 +68,16 @@ class Data(NamedTuple):
 
 @dataclass
 class Trained:
-    """Where training ended.
+    """The end of training.
 
     Attributes:
-        tensors: every parameter under its name in a checkpoint.
-        history: the columns of metrics.csv, an epoch each.
-        best: the epoch whose parameters are saved, and its wrong validation rows.
-        stopped: it was stopped, and can go on from the checkpoint.
-        diverged: the message of training that did not end, its cost being no number.
-        moments: places at which it could have been stopped: after each step, epoch and phase.
-        snapshots: the tensors after each epoch.
+        tensors: parameters by their names in a checkpoint.
+        history: rows of metrics.csv, one per epoch.
+        best: epoch whose parameters are saved, and its number of wrong validation rows.
+        stopped: whether training was stopped and can resume from the checkpoint.
+        diverged: error message if training diverged.
+        moments: number of points at which training can stop: after each step, epoch and phase.
+        snapshots: tensors after each epoch.
     """
 
     phase: str
@@ -98,12 +98,12 @@ class Trained:
 
     @property
     def valid_wrong(self) -> list[int]:
-        """The wrong validation rows of each epoch of fine-tuning."""
+        """Number of wrong validation rows of each fine-tuning epoch."""
         return [r["valid_wrong"] for r in self.history if r["phase"] == "finetune"]
 
     @property
     def bits(self) -> dict[str, Any]:
-        """Everything that a run ends with; two runs are equal bit for bit where this is."""
+        """The complete result; two runs are bit-identical if these are equal."""
         tensors = {name: (a.shape, a.tobytes()) for name, a in self.tensors.items()}
         place = (self.phase, self.layer, self.epoch, self.best)
         return {"place": place, "history": self.history, **tensors}
@@ -118,14 +118,14 @@ def train(
     stop_after: int | None = None,
     save_to: Path | None = None,
 ) -> Trained:
-    """Train until it is done, or stopped.
+    """Train until training is done or stopped.
 
     Args:
-        settings: of the experiment, as in a resolved config.
-        engine: its name, or what computes.
-        start: a checkpoint to go on from; None: the initial weights.
-        stop_after: so many moments (see `Trained`) after which to save a checkpoint and stop.
-        save_to: where to save it.
+        settings: settings of the experiment, as in a resolved config.
+        engine: name of an engine, or an engine.
+        start: checkpoint to resume from; by default the initial weights.
+        stop_after: number of moments (see `Trained`) after which to save a checkpoint and stop.
+        save_to: path of this checkpoint.
     """
     experiment = Experiment.model_validate(settings)
     expected = _expected(experiment, data)
@@ -156,9 +156,9 @@ def train(
 
 
 def minibatches_seen(settings: Settings, data: Data) -> list[tuple[Any, Any]]:
-    """Train, and return what each step got: its minibatch, and the next one or None.
+    """Train and return each step's minibatch and the next one, or None after the last.
 
-    Each as its identity and its numbers.
+    Each minibatch is given by its identity and its numbers.
     """
     seen: list[tuple[Any, Any]] = []
 
@@ -183,13 +183,13 @@ def minibatches_seen(settings: Settings, data: Data) -> list[tuple[Any, Any]]:
 
 
 def read(path: Path, settings: Settings, data: Data, data_sha256: str = DATA_SHA256) -> Trained:
-    """Read a checkpoint of this experiment on these data; DaeError if it is none."""
+    """Read a checkpoint of this experiment on these data; raises DaeError."""
     experiment = Experiment.model_validate(settings)
     return _trained(load_checkpoint(path, _expected(experiment, data, data_sha256)))
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Array]], object]) -> None:
-    """Change the header's JSON and the tensors of a checkpoint, each in place."""
+    """Change a checkpoint: `change` edits the JSON header and the tensors in place."""
     with safetensors.safe_open(path, framework="np") as file:
         header = json.loads(file.metadata()["dae"])
     tensors = safetensors.numpy.load(path.read_bytes())
@@ -198,13 +198,13 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Array]], obj
 
 
 def initial_parameters(settings: Settings, inputs: int) -> dict[str, Array]:
-    """Return the parameters before the first step, under their names in a checkpoint."""
+    """Return the initial parameters by their names in a checkpoint."""
     state = initial_state(Experiment.model_validate(settings), inputs)
     return _arrays(state)
 
 
 def corrupted(settings: Settings, clean: Array, seed: int, layer: int, epoch: int) -> Array:
-    """Return rows as they are corrupted when they come first in an epoch."""
+    """Return the rows corrupted as if they came first in an epoch."""
     corruption = Experiment.model_validate(settings).corruption
     out = np.empty_like(clean)
     noise = corruption_of(corruption.kind, corruption.model_dump())
@@ -213,17 +213,17 @@ def corrupted(settings: Settings, clean: Array, seed: int, layer: int, epoch: in
 
 
 def stream_of(purpose: str, seed: int, *position: int) -> np.random.Generator:
-    """Return the random numbers for a purpose at a position: (layer,) or (layer, epoch), from 0."""
+    """Return the generator for a purpose and position (layer,) or (layer, epoch), from 0."""
     return stream(seed, Purpose[purpose], *position)
 
 
 def order(purpose: str, rows: int, seed: int, *position: int) -> list[int]:
-    """Return the order in which the rows of an epoch are presented."""
+    """Return the order in which an epoch presents the rows."""
     return [int(row) for row in shuffled(rows, stream_of(purpose, seed, *position))]
 
 
 def has_engine(name: str) -> bool:
-    """Tell whether an engine can be had on this machine."""
+    """Return whether an engine is available on this machine."""
     try:
         engine_for(name, CPU)
     except DaeError:
@@ -232,7 +232,7 @@ def has_engine(name: str) -> bool:
 
 
 def toy_data(train: int = 47, valid: int = 31, classes: int = 3, noise: float = 0.0) -> Data:
-    """Make rows of 20 components near one pattern a class, no two alike, none with a grey of 0.
+    """Make distinct rows of 20 nonzero greys, each near its class's pattern.
 
     By default no split is a multiple of the minibatch of 10.
     """
@@ -245,7 +245,7 @@ def toy_data(train: int = 47, valid: int = 31, classes: int = 3, noise: float = 
         other = np.where(random.random(count) < noise, 1, 0)
         drawn = Rows(pixels.astype(np.uint8), ((labels + other) % classes).astype(np.uint8))
         for array in drawn:
-            array.flags.writeable = False  # training has no business there
+            array.flags.writeable = False  # training must not write to it
         return drawn
 
     return Data(rows(train), rows(valid), classes)
@@ -266,11 +266,11 @@ def toy_settings(**changes: Any) -> dict[str, Any]:
 
 
 class _Stopped(Exception):
-    """Training was stopped here."""
+    """Raised to stop training."""
 
 
 class _Stopping(Callbacks):
-    """Counts the moments, copies the parameters after each epoch, and stops training."""
+    """Counts moments, copies the parameters after each epoch and stops training."""
 
     def __init__(self, stop_after: int | None, save_to: Path | None, expected: Expected) -> None:
         self._stop_after, self._save_to, self._expected = stop_after, save_to, expected

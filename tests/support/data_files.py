@@ -1,4 +1,4 @@
-"""Data files as others write them: text, zip, .npy, .npz, MNIST's; and refusals of them."""
+"""Write data files (text, zip, .npy, .npz, IDX), and assert that reading one fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def text(
     between: str = "",
     newline: str = "\n",
 ) -> bytes:
-    """Return a line for each row, its grey values and its label, as the originals have them."""
+    """Return one line per row, grey values and label, in the format of the originals."""
     stream = io.StringIO()
     rows = np.column_stack([pixels, labels]).astype(float)
     np.savetxt(stream, rows, fmt=form, delimiter=between, newline=newline)
@@ -32,7 +32,7 @@ def text(
 def zipped(
     members: Mapping[str, bytes] | Sequence[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED
 ) -> bytes:
-    """Pack members, the same bytes whenever it is done."""
+    """Return a zip of the members; its bytes do not depend on the time."""
     pairs = members.items() if isinstance(members, Mapping) else members
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
@@ -49,7 +49,7 @@ def npy(array: NDArray[Any], *, allow_pickle: bool = False) -> bytes:
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return an .npz file, packed."""
+    """Return a compressed .npz file."""
     return zipped({f"{name}.npy": npy(array) for name, array in arrays.items()})
 
 
@@ -60,7 +60,7 @@ def idx(array: NDArray[np.uint8]) -> bytes:
 
 
 def random_arrays(of: Rows, seed: int = 0) -> Arrays:
-    """Return content that such a set could have."""
+    """Return random content with the facts of a data set."""
     random, facts = np.random.default_rng(seed), SETS[of.dataset]
     n_pixels = math.prod(of.image)
 
@@ -77,7 +77,7 @@ def random_arrays(of: Rows, seed: int = 0) -> Arrays:
 
 
 def refused(parts: object, read: Callable[..., object], *given: Any) -> str:
-    """Hold reading to a refusal with exit code 2 that tells all this, and return its message."""
+    """Assert that reading fails with exit code 2 and a message with these parts; return it."""
     with pytest.raises(DaeError) as caught:
         read(*given)
     message = str(caught.value)

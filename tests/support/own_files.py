@@ -1,4 +1,4 @@
-"""Files of a user's own data: declarations, tables and folders of images."""
+"""Write a user's own data: declarations, tables and folders of images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table(path: str, rows: Sequence[Sequence[object]], columns: Sequence[str]) -
 
 
 def blobs(n: int = 60, classes: int = 2, inputs: int = 4, seed: int = 0) -> list[list[object]]:
-    """Rows in [0, 1] whose class shows in every value; the label, text, is last."""
+    """Rows in [0, 1] whose values all depend on the class; the label, a text, is last."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     values = random.uniform(0, 0.4, (n, inputs)).round(6) + 0.6 * labels[:, None] / (classes - 1)
@@ -38,7 +38,7 @@ def blobs(n: int = 60, classes: int = 2, inputs: int = 4, seed: int = 0) -> list
 
 
 def images(folder: str, shape: tuple[int, ...], per_class: int = 16, classes: str = "ab") -> None:
-    """PNGs by class: dark or bright noise."""
+    """Write PNGs of noise by class: dark in the first, bright in the second."""
     random = np.random.default_rng(0)
     for level, name in enumerate(classes):
         Path(folder, name).mkdir(parents=True)

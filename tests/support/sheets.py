@@ -1,4 +1,4 @@
-"""Sheets of filters as pictures: what grey a weight has, and where a unit's tile stands."""
+"""Reading pictures of sheets: the grey of each weight and the position of each tile."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ MID_GREY, BACKGROUND = 128, 255
 
 
 def greys_of(weights: NDArray[Any], limit: float) -> Greys:
-    """Mid grey is a weight of 0, black and white are ±limit and what is beyond."""
+    """Expected greys: 0 is mid grey; ±limit and beyond are white and black."""
     side = math.isqrt(weights.size)
     share = np.clip(weights.astype(np.float64) / limit, -1, 1).reshape(side, side)
     return np.floor(128 + 127.5 * share).astype(np.uint8)
 
 
 def limit_of(*shown: NDArray[Any]) -> float:
-    """The weight that is white: five in a thousand of all that are shown are larger."""
+    """The weight that is white: the 99.5 % quantile of the magnitudes shown."""
     return float(np.quantile(np.abs(np.concatenate(shown)), 0.995))
 
 
 def pixels(path: str | Path) -> Greys:
-    """A grey picture's pixels."""
+    """Pixels of a grey picture."""
     with Image.open(path) as image:
         assert image.mode == "L"
         return np.asarray(image)
 
 
 def texts_of(path: str | Path) -> dict[str, str]:
-    """What a picture says of itself."""
+    """Metadata of a picture."""
     with Image.open(path) as image:
         return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
 
 
 def places(picture: Greys, tile: Greys) -> list[Place]:
-    """Where a block of greys stands in a picture."""
+    """Positions of a block of greys in a picture."""
     height, width = tile.shape
     rows, columns = (
         max(0, whole - part + 1) for whole, part in zip(picture.shape, tile.shape, strict=True)
@@ -61,19 +61,19 @@ def places(picture: Greys, tile: Greys) -> list[Place]:
 
 
 def enlarged(tile: Greys, times: int) -> Greys:
-    """Every weight as a square of pixels, so that edges stay crisp."""
+    """Enlarge each weight to a square of pixels."""
     return np.kron(tile, np.ones((times, times), np.uint8))
 
 
 def tiles_in(picture: Greys, tiles: Sequence[Greys], times: int = 2) -> list[Place]:
-    """The place of each tile, which must stand there once."""
+    """Position of each tile, which must occur exactly once."""
     found = [places(picture, enlarged(tile, times)) for tile in tiles]
     assert [len(one) for one in found] == [1] * len(tiles)
     return [one for (one,) in found]
 
 
 def in_rows(found: Sequence[Place], columns: int) -> bool:
-    """Whether places run along rows of so many columns, evenly and close to one another."""
+    """Whether positions form evenly and closely spaced rows of `columns` tiles."""
     tops = sorted({top for top, _ in found})
     lefts = sorted({left for _, left in found})
     steps = {*np.diff(tops).tolist(), *np.diff(lefts).tolist()}
@@ -82,7 +82,7 @@ def in_rows(found: Sequence[Place], columns: int) -> bool:
 
 
 def first_row(picture: Greys, side: int = 28) -> list[Greys]:
-    """The tiles of the first row of a sheet, a grey for each weight."""
+    """Tiles of the first row of a sheet with one grey per weight."""
     times = round(56 / side)
     size = times * side
     for top in range(picture.shape[0] - size):
@@ -91,7 +91,7 @@ def first_row(picture: Greys, side: int = 28) -> list[Greys]:
         lefts = [int(x) + 1 for x, following in pairwise(blank) if following - x == size + 1]
         tiles = [band[:, x : x + size] for x in lefts]
         small = [tile[::times, ::times] for tile in tiles]
-        # Letters are no squares, nor is what begins above or below the tiles.
+        # Skip letters, which are not square, and everything above or below the tiles.
         if tiles and all(
             (enlarged(one, times) == tile).all() and (one[0] != BACKGROUND).any()
             for one, tile in zip(small, tiles, strict=True)

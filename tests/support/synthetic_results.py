@@ -1,4 +1,4 @@
-"""Results of no run: rows of runs.csv whose folders are elsewhere, and what is kept of them."""
+"""Synthetic results: rows of runs.csv without run folders, and the files saved from runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NETWORK: dict[str, Any] = {
     "pretrain": {"learning_rate": 0.1, "epochs": 2},
     "finetune": {"learning_rate": 0.1, "max_epochs": 50, "patience": 20},
 }
-"""What the cells share."""
+"""Settings that the cells share."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "SVM_rbf": {"svm": {"kernel": "rbf"}},
     "SVM_poly": {"svm": {"kernel": "poly"}},
@@ -42,7 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "SdA-3": {"corruption": {"destruction": 0.25}},
     "NNet-1": {"model": {"hidden": [8]}, "pretrain": {"epochs": 0}},
 }
-"""What makes a cell one of each model of the paper's table, in its order."""
+"""Settings of each model of the paper's table, in its order."""
 COLUMNS = re.findall(
     r"\w+",
     """cell run dataset data_origin trust data_sha256 model destruction_percent seed n_test n_wrong
@@ -50,20 +50,20 @@ COLUMNS = re.findall(
     paper_error_percent paper_half_width_95 paper_model verdict minutes device engine threads
     versions commit numerics config_sha256 error""",
 )
-"""Of runs.csv, those of an SVM included."""
+"""Columns of runs.csv, including those of an SVM."""
 MEASURED = ("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent",
             "best_epoch", "epochs", "selected", "trials", "verdict")  # fmt: skip
 
 
 def name_of(dataset: str, model: str) -> str:
-    """The cell of a model on a data set."""
+    """Return the name of the cell of a model on a data set."""
     return f"{dataset}-{model.lower().replace('_', '-')}"
 
 
 class SyntheticStudy:
-    """A study in `folder` with results that nobody computed, in place of any before.
+    """A study in `folder` with invented results, which replaces any earlier one.
 
-    `cells` has the settings beside those shared, `study` keys of study.yaml.
+    `cells` has the settings that are not shared, `study` keys of study.yaml.
     """
 
     def __init__(self, folder: Path, cells: Mapping[str, Mapping[str, Any]], **study: Any) -> None:
@@ -87,12 +87,12 @@ class SyntheticStudy:
         first: int | None = None,
         **changes: Any,
     ) -> dict[str, Any]:
-        """Add a run of a cell that gets so many test rows wrong.
+        """Add a run of a cell with a number of wrong test rows.
 
         Args:
-            cell, model, wrong, dataset, seed: what they are in runs.csv.
-            first: of the wrong rows, which follow one another; None: they are not known.
-            changes: to the row; `error` makes it one that failed.
+            cell, model, wrong, dataset, seed: values in runs.csv.
+            first: index of the first of consecutive wrong rows; None: they are not known.
+            changes: changed columns of the row; `error` makes it a failed run.
         """
         level = 25.0 if model.startswith("SdA") else 0.0
         row: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {
@@ -141,7 +141,7 @@ class SyntheticStudy:
         return row
 
     def write(self) -> Path:
-        """Write runs.csv, and wrong_rows.csv where rows are known; return their folder."""
+        """Write runs.csv, and wrong_rows.csv if wrong rows are known; return their folder."""
         self.out.mkdir(parents=True, exist_ok=True)
         of_svms = {"selected", "trials"}
         columns = [n for n in COLUMNS if n not in of_svms or any(row[n] for row in self.rows)]
@@ -157,7 +157,7 @@ class SyntheticStudy:
 
 
 Errors = Mapping[tuple[str, str], Sequence[float] | None]
-"""By data set and model: test errors in percent, one a seed; empty: not run; None: it failed."""
+"""Test errors in percent, one per seed, by data set and model; empty: not run; None: failed."""
 
 
 def whole_table(
@@ -168,8 +168,8 @@ def whole_table(
 ) -> SyntheticStudy:
     """Return synthetic results of the models of the paper's table.
 
-    `first` is the first of the wrong test rows of each cell, or of all; None: they are not known.
-    `changes` are those of every row.
+    `first`: index of the first wrong test row by cell, or for all; None: they are not known.
+    `changes`: changed columns of every row.
     """
     cells = {name_of(d, model): {"dataset": d, **SETTINGS[model]} for d, model in errors}
     results = SyntheticStudy(folder, cells, reference="model")
@@ -201,13 +201,13 @@ def write_saved_runs(
     sheets: Mapping[str, NDArray[np.uint8]] | None = None,
     command: str = "dae replicate made",
 ) -> None:
-    """Write curves.csv, sheets of filters and the command of REPORT.md, as dae would keep them.
+    """Write curves.csv, sheets of filters and a REPORT.md with a command, as dae does.
 
     Args:
-        out: the folder of the results.
-        curves: by run, validation errors by epoch, and the cost of each layer by epoch.
-        sheets: by run, the greys of its filters, (units, 784).
-        command: that the report says it was made by.
+        out: the results folder.
+        curves: validation errors by epoch, and costs of each layer by epoch, by run.
+        sheets: greys of the filters, (units, 784), by run.
+        command: the command named in the report.
     """
     (out / "filters").mkdir(parents=True, exist_ok=True)
     lines = [["run", "curve", "points"]]
@@ -222,7 +222,7 @@ def write_saved_runs(
 
 
 def _write_sheet(path: Path, run: str, greys: NDArray[np.uint8]) -> None:
-    """Write a PNG of filters, ten in a row, 28 pixels a side, that tells what it is of."""
+    """Write a PNG of 28 x 28 filters, ten in a row, with the metadata of a sheet."""
     rows = -(-len(greys) // 10)
     tiles = np.full((rows * 10, 784), 128, dtype=np.uint8)
     tiles[: len(greys)] = greys

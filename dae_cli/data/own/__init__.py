@@ -1,1 +1,1 @@
-"""Data sets of the user's own: their declaration, their files, and what becomes of them."""
+"""Users' own data sets: their declarations, their files and the content read from them."""

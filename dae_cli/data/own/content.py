@@ -1,6 +1,6 @@
-"""A user's own data set: from its files to canonical content, which the cache keeps.
+"""Turn the files of a user's own data set into canonical content, which is cached.
 
-Classes, splits, values in [0, 1]. Files are read once, and again when one of them has changed.
+Assigns classes and splits and scales values to [0, 1]. Files are read again only if they changed.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from dae_cli.files import cache_folder
 
 ORIGIN: Final = "own"
 _READING = 1
-"""Version of the way from files to content: another one reads files anew."""
+"""Version of the conversion from files to content; a new version reads all files again."""
 _LARGE, _MANY = 20_000_000, 2000
-"""Bytes and files that take seconds to read."""
+"""Number of bytes and of files that take seconds to read."""
 
 
 def prepare_own(dataset: OwnDataset, note: Note) -> Prepared:
-    """Make sure of a set whose facts are known; its files are read where the cache has it not.
+    """Prepare a set whose facts are known; its files are read only if it is not cached.
 
-    Raises DataError: the files are gone, or cannot be used any more.
+    Raises DataError: the files are missing or can no longer be used.
     """
     facts = dataset.facts
     assert facts is not None, dataset
@@ -55,7 +55,7 @@ def prepare_own(dataset: OwnDataset, note: Note) -> Prepared:
 
 
 def read_own(path: Path, declaration: Declaration, note: Note) -> Prepared:
-    """Read the set that the file `path` declares, unless the cache has it.
+    """Read the set that the file `path` declares, unless it is cached.
 
     Raises DataError: files that cannot be used.
     """
@@ -79,20 +79,20 @@ def read_own(path: Path, declaration: Declaration, note: Note) -> Prepared:
 
 
 def note_if_large(files: Sequence[Path], note: Note) -> None:
-    """Say that files are read where that takes a while."""
+    """Announce that files are being read if that takes a while."""
     size = sum(file.stat().st_size for file in files if file.is_file())
     if size > _LARGE or len(files) > _MANY:
-        what = str(files[0]) if len(files) == 1 else f"{len(files)} files, {files[0]} and so on"
-        note(f"reading {what} ({size / 1e6:.0f} MB), which is done once")
+        what = str(files[0]) if len(files) == 1 else f"{len(files)} files such as {files[0]}"
+        note(f"reading {what} ({size / 1e6:.0f} MB); later commands use a cached copy")
 
 
 def entry_of(dataset: OwnDataset, facts: OwnFacts) -> Path:
-    """Where the cache has a set."""
+    """The path of a set in the cache."""
     return entry_path(dataset, ORIGIN, facts.sha256[:12])
 
 
 def _as_declared(known: Prepared, path: Path, declaration: Declaration) -> Prepared:
-    """An entry by the declaration at hand: the same content may be declared elsewhere, too."""
+    """A cache entry under this declaration; other files may declare the same content."""
     assert isinstance(known.name, OwnDataset) and known.name.facts is not None
     here = {"declared": str(path), "declaration": declaration}
     dataset = OwnDataset(path, known.name.facts.model_copy(update=here))
@@ -100,7 +100,7 @@ def _as_declared(known: Prepared, path: Path, declaration: Declaration) -> Prepa
 
 
 def files_of(path: Path, declaration: Declaration) -> tuple[Path, ...]:
-    """Every file that is read of the set that the file `path` declares."""
+    """All data files of the set that the file `path` declares."""
     split = declaration.split
     named = [declaration.file, *(p for p in (split.valid, split.test) if isinstance(p, str))]
     return tuple(
@@ -109,7 +109,7 @@ def files_of(path: Path, declaration: Declaration) -> tuple[Path, ...]:
 
 
 def _key(path: Path, declaration: Declaration) -> str:
-    """Tells whether the declaration or one of its files has changed, without reading them."""
+    """A key that changes with the declaration and its files; it does not read the files."""
     about: list[object] = [_READING, str(path), declaration.model_dump(mode="json")]
     try:
         for file in files_of(path, declaration):
@@ -117,7 +117,8 @@ def _key(path: Path, declaration: Declaration) -> str:
             about.append([str(file.absolute()), status.st_size, status.st_mtime_ns])
     except FileNotFoundError as error:
         raise DataError(
-            f"{error.filename}: does not exist; {path} names it, relative to its own folder"
+            f"{error.filename}: does not exist; correct its path in {path}, which is relative to "
+            "the folder of that file"
         ) from error
     except OSError as error:
         raise unreadable(error.filename, error) from error
@@ -125,7 +126,7 @@ def _key(path: Path, declaration: Declaration) -> str:
 
 
 def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFacts, list[str]]:
-    """Read what the file `path` declares: the content, its facts, and notes about it.
+    """Read the data that the file `path` declares; return content, facts and notes.
 
     Raises DataError: files that cannot be used.
     """
@@ -158,9 +159,10 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
 def split_rows(
     declaration: Declaration, folder: Path, like: OwnRows | None = None
 ) -> tuple[dict[str, OwnRows], tuple[str, ...]]:
-    """The rows of each split: given, or drawn of each class; without labels all are for training.
+    """Return the rows of each split, and the classes.
 
-    And the classes. Columns are brought into the order of those of `like`.
+    Splits are given or drawn by class; without labels all rows are training rows. Columns are put
+    into the order of those of `like`.
 
     Raises DataError.
     """
@@ -171,18 +173,21 @@ def split_rows(
     for name in ("test", "valid"):
         asked = getattr(split, name)
         if asked is not None and name in parts:
-            raise DataError(f"{file}: has {name} rows of its own; leave split.{name} out")
+            raise DataError(f"{file}: already contains {name} rows; leave out split.{name}")
         if isinstance(asked, str):
             given = read_rows(named_file(folder, asked), declaration, whole)
             parts[name] = given["train"]
             if len(given) > 1:
-                raise DataError(f"{given['train'].where}: expected X alone in a file of one split")
+                raise DataError(
+                    f"{named_file(folder, asked)}: contains several splits, but split.{name} needs "
+                    "a file with one; save its rows as X"
+                )
             if whole.labels is not None and given["train"].labels is None:
-                raise DataError(f"{given['train'].where}: has no labels, {whole.where} has")
+                raise DataError(f"{given['train'].where}: has no labels, but {whole.where} has")
         elif name not in parts:
             fractions[name] = asked or (FRACTION if whole.labels is not None else 0.0)
-    if sum(fractions.values()) >= 1:
-        raise DataError(f"{whole.where}: split leaves no training rows: declare smaller fractions")
+    if math.fsum(fractions.values()) >= 1:
+        raise DataError(f"{whole.where}: split leaves no training rows; declare smaller fractions")
     classes = _classes_of(parts)
     drawn = drawn_rows(whole, [*fractions.values()], split.seed)
     taken = zip([*fractions, "train"], drawn, strict=True)
@@ -190,9 +195,10 @@ def split_rows(
 
 
 def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:
-    """Rows for each fraction, and the rest, in the order of the file.
+    """Draw rows for each fraction, class by class; the last array has the remaining rows.
 
-    Of each class by itself; the draw is of the raw stream, which no version of numpy changes.
+    Each array is in the order of the file. Draws use the raw stream, which is the same in every
+    version of numpy.
     """
     order = np.argsort(np.random.PCG64(seed).random_raw(len(rows)), kind="stable")
     labels = rows.labels if rows.labels is not None else np.zeros(len(rows), np.str_)
@@ -202,9 +208,9 @@ def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDA
         counts = [max(1, round(f * len(own))) if f else 0 for f in fractions]
         if sum(counts) >= len(own):
             raise DataError(
-                f"{rows.where}: the class {shown(str(label))} has {len(own)} rows, too few for "
-                "training, validation and test; add rows of it, leave it out, or give split.valid "
-                "and split.test"
+                f"{rows.where}: the class {shown(str(label))} has too few rows ({len(own)}) "
+                "for training, validation and test; add rows, leave the class out, or set "
+                "split.valid and split.test to files"
             )
         for some, part in zip(chosen, np.split(own, np.cumsum(counts)), strict=True):
             some.append(part)
@@ -212,22 +218,22 @@ def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDA
 
 
 def _image_of(rows: OwnRows, declaration: Declaration, path: Path) -> tuple[tuple[int, int], Any]:
-    """Height and width, and numbers a pixel; a row of a table is an image of height 1."""
+    """Height and width, and values per pixel; a row of a table is an image of height 1."""
     inputs = rows.values.shape[1]
     image = declaration.image or rows.image
     if image is None:
         return (1, inputs), 1
     if math.prod(image) != inputs:
         raise DataError(
-            f"{path}: image {list(image)} is {math.prod(image)} values, but {rows.where} has "
-            f"{inputs} a row"
+            f"{path}: image {list(image)} has {math.prod(image)} values, but {rows.where} has "
+            f"{inputs} per row"
         )
     height, width, *colours = image
     return (height, width), 3 if colours else 1
 
 
 def _classes_of(parts: dict[str, OwnRows]) -> tuple[str, ...]:
-    """The labels of the training rows in their order: of numbers, or of text."""
+    """The labels of the training rows, in numeric order if all are whole numbers, else as text."""
     labels = parts["train"].labels
     if labels is None:
         return ()
@@ -235,10 +241,13 @@ def _classes_of(parts: dict[str, OwnRows]) -> tuple[str, ...]:
     if len(found) > MOST_CLASSES:
         raise DataError(
             f"{parts['train'].where}: {len(found)} different labels, such as {shown(found[0])}; "
-            f"expected at most {MOST_CLASSES} classes: is label the right column?"
+            f"expected at most {MOST_CLASSES} classes; is label the right column?"
         )
     if len(found) < 2:
-        raise DataError(f"{parts['train'].where}: all labels are {shown(found[0])}; expected two")
+        raise DataError(
+            f"{parts['train'].where}: all labels are {shown(found[0])}; expected at least two "
+            "classes"
+        )
     for rows in parts.values():
         assert rows.labels is not None
         unknown = np.flatnonzero(~np.isin(rows.labels, found))
@@ -266,28 +275,29 @@ def _numbered(labels: NDArray[np.str_] | None, classes: tuple[str, ...], n: int)
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """How values of files become inputs of a model."""
+    """How values in files are mapped to inputs of a model."""
 
     low: Any = None
-    """What becomes 0, a number or one for each input; None: values stay."""
+    """The value that becomes 0: a number, or one per input; None: values stay unchanged."""
     high: Any = None
+    """The value that becomes 1."""
     levels: int | None = None
-    """Of what is stored as bytes."""
-    is_cut: bool = False
-    """Whether what lies beyond `low` and `high` is cut, else refused."""
+    """Largest whole number, if values are stored as bytes."""
+    is_clipped: bool = False
+    """Whether values outside `low` and `high` are clipped; otherwise they are errors."""
     remedy: str = ""
-    """What can be done about a value that lies beyond."""
+    """End of the message on a value outside `low` and `high`."""
 
     def applied(self, rows: OwnRows) -> NDArray[np.float32]:
-        """Rows as the model takes them. Raises DataError: a value lies beyond `low` or `high`."""
+        """Scale rows for the model. Raises DataError: a value is outside `low` and `high`."""
         values = rows.values
         if self.low is None:
             return values.astype(np.float32)
-        if not self.is_cut:
+        if not self.is_clipped:
             self.require_within(rows)
-        if self.levels:  # as the bytes of a data set become greys
+        if self.levels:  # the same arithmetic as for the bytes of a data set
             return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
-        if not self.is_cut and (self.low, self.high) == (0, 1):  # the same numbers, in less time
+        if not self.is_clipped and (self.low, self.high) == (0, 1):  # the same numbers, but faster
             clipped: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
             return clipped
         share: NDArray[np.float64]
@@ -295,7 +305,7 @@ class Scaling:
         return np.clip(share, 0, 1).astype(np.float32)
 
     def require_within(self, rows: OwnRows) -> None:
-        """Raise DataError for a value beyond `low` or `high`, by more than rounding."""
+        """Raise DataError for a value outside `low` and `high` by more than rounding."""
         low, high, values = self.low - BEYOND, self.high + BEYOND, rows.values
         if not values.size or (values.min() >= low and values.max() <= high):
             return
@@ -309,9 +319,9 @@ class Scaling:
 def _scaled(
     parts: dict[str, OwnRows], declaration: Declaration, path: Path
 ) -> tuple[list[Pixels], int | None, list[str]]:
-    """The values of each split as they are stored, their levels, and notes.
+    """Return the values of each split as they are stored, their levels, and notes.
 
-    Whole numbers from 0 to 255 at most are stored as bytes, everything else as float32.
+    Whole numbers within 0 to 255 are stored as bytes, all other values as float32.
     """
     rows = [parts[split] for split in SPLITS]
     scaling, notes = Scaling(), []
@@ -319,17 +329,17 @@ def _scaled(
         scaling = minmax_of(rows[0])
         beyond = [(one.values < scaling.low) | (one.values > scaling.high) for one in rows[1:]]
         if n := sum(int(part.sum()) for part in beyond):
-            notes = [f"{n} values of other rows lie beyond the training rows' and are cut"]
+            notes = [f"validation and test values clipped to the range of the training rows: {n}"]
     elif declaration.scale != "none":
         ends = declaration.ends or rows[0].ends
         low, high = ends or (0.0, 1.0)
         values = [one.values for one in rows if one.values.size]
         least, most = min(v.min() for v in values), max(v.max() for v in values)
-        remedy = "" if ends is None else " as scale says"
-        remedy += f"; declare in {path} what becomes 0 and 1, "
+        remedy = "" if ends is None else ", as declared by scale"
+        remedy += f"; declare in {path} which values become 0 and 1, "
         remedy += f"scale: {{from: [{least:g}, {most:g}]}}"
         if ends is None:
-            remedy += ", or scale: minmax; or scale: none, for pretrain.loss: squared-error"
+            remedy += ", or scale: minmax; or scale: none with pretrain.loss: squared-error"
         scaling = Scaling(low, high, remedy=remedy)
         if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
             for one in rows:
@@ -339,10 +349,10 @@ def _scaled(
 
 
 def minmax_of(rows: OwnRows) -> Scaling:
-    """Each input by its least and largest value."""
+    """Map the least and largest value of each input to 0 and 1."""
     low = rows.values.min(axis=0).astype(np.float64)
     high = rows.values.max(axis=0).astype(np.float64)
-    return Scaling(low, np.where(high > low, high, low + 1), is_cut=True)
+    return Scaling(low, np.where(high > low, high, low + 1), is_clipped=True)
 
 
 def is_whole(values: NDArray[Any]) -> bool:

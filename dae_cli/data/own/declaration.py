@@ -1,4 +1,4 @@
-"""What a user declares of a data set of their own, and what its files then turned out to hold."""
+"""A user's declaration of their own data set, and the facts found in its files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from dae_cli.data.datasets import DatasetSpec
 
 FRACTION = 0.15
-"""Of the rows of each class, for validation and for test, where nothing else is declared."""
+"""Default fraction of each class for the validation set, and for the test set."""
 MOST_CLASSES = 1000
-"""More are most likely a column of measurements that was taken for labels."""
+"""With more, the label column most likely contains measurements."""
 
 
 def _is_number(value: object) -> bool:
@@ -38,7 +38,7 @@ def _is_part(value: Any) -> bool:
 
 
 def _either(words: str, is_sound: Callable[[Any], bool]) -> tuple[Any, Any, Any]:
-    """Annotations of a setting that may be written in several ways, named in messages."""
+    """Annotations of a setting of several forms; `words` describes them in messages."""
 
     def checked(value: Any) -> Any:
         if not is_sound(value):
@@ -57,7 +57,7 @@ _Scale = Annotated[
     *_either("minmax, none, or the values that become 0 and 1: {from: [low, high]}", _is_scale),
 ]
 _Image = Annotated[
-    list[int], *_either("[height, width], or [height, width, 3] of colours", _is_image)
+    list[int], *_either("[height, width], or [height, width, 3] for colour images", _is_image)
 ]
 _Part = Annotated[
     float | str, *_either("a fraction above 0 and below 1, or a file or folder of rows", _is_part)
@@ -65,56 +65,56 @@ _Part = Annotated[
 
 
 class _Settings(BaseModel):
-    """Frozen, unknown keys refused, no silent conversion of types."""
+    """Base of the models here: frozen, no unknown keys, no conversion of types."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class SplitDeclaration(_Settings):
-    """How rows are split, of each class by itself."""
+    """The split of the rows; fractions are of each class."""
 
     valid: _Part | None = Field(None, description="the validation rows")
     test: _Part | None = Field(None, description="the test rows")
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="the start of the draw of rows")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of the random split")
 
 
 class Declaration(_Settings):
-    """The file of a declaration."""
+    """The content of a declaration file."""
 
     file: str = Field(min_length=1, description="an .npz, .csv or .tsv, or a folder of images")
-    label: str | None = Field(None, description="the column, or the key of an .npz, with labels")
-    ignore: tuple[str, ...] = Field((), strict=False, description="columns that are left out")
+    label: str | None = Field(None, description="the label column, or the label key of an .npz")
+    ignore: tuple[str, ...] = Field((), strict=False, description="columns that are not used")
     image: _Image | None = None
-    """Height and width, and 3 of colours, where a row is an image."""
-    resize: bool = Field(False, description="images of other sizes are brought to one size")
+    """Height and width, and 3 for colour images, if a row is an image."""
+    resize: bool = Field(False, description="resize images of other sizes")
     scale: _Scale | None = None
-    """How values come to lie in [0, 1]; None: they do already. `none` leaves them as they are."""
+    """How values are mapped to [0, 1]; None: they are there already; "none": left unchanged."""
     split: SplitDeclaration = SplitDeclaration()
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The values that become 0 and 1, where they are declared."""
+        """The values that become 0 and 1, if they are declared."""
         return tuple(self.scale["from"]) if isinstance(self.scale, dict) else None  # type: ignore[return-value]
 
 
 class OwnFacts(_Settings):
-    """A data set of the user's own, as settings of results keep it."""
+    """A user's own data set as it is recorded in the settings of results."""
 
     declared: str
-    """The path of the declaration, relative to the current folder where it lies below it."""
+    """Path of the declaration, relative to the current folder if it is inside it."""
     declaration: Declaration
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     rows: tuple[int, int, int] = Field(strict=False)
-    """Of training, validation and test."""
+    """Number of training, validation and test rows."""
     classes: tuple[str, ...] = Field((), strict=False)
-    """The labels, in order: the first is class 0; none without labels."""
+    """Labels in the order of the class numbers; empty if there are none."""
     image: tuple[int, int] = Field(strict=False)
     channels: Literal[1, 3] = 1
     levels: int | None = Field(None, ge=1, le=255)
     bounded: bool = True
 
     def spec(self, name: str) -> DatasetSpec:
-        """The facts as every other data set has them."""
+        """Return the facts in the form that all data sets share."""
         return DatasetSpec(
             name,
             n_classes=len(self.classes),

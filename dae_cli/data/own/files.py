@@ -1,7 +1,7 @@
 """Reading a user's own files: an .npz, a table with a header row, a folder of images by class.
 
-Every reader returns rows of numbers as they stand in the file; nothing is scaled or split here.
-Messages name the file, the row (from 1, without the header) and the column.
+Readers return rows of unscaled numbers as the file contains them; nothing is split here.
+Messages name the file, the row (from 1, not counting the header) and the column.
 """
 
 from __future__ import annotations
@@ -38,48 +38,48 @@ if TYPE_CHECKING:
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 GREYS = (0.0, 255.0)
-"""Black and white in an image file."""
+"""The values of black and white in an image file."""
 _GREY_MODES = ("1", "L", "I", "F", "LA")
 _MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
-"""What stands for a value that is missing."""
+"""Texts that mean a missing value."""
 _DAMAGE = (*DAMAGE, *DAMAGED_HEADER, OSError)
-"""What reading an altered .npz raises: of the zip, and of the headers in it."""
+"""Exceptions that a damaged .npz raises, from the zip and from the array headers in it."""
 SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class OwnRows:
-    """Rows of one file, or of one of the splits that a file holds."""
+    """Rows of a file, or of one split of a file."""
 
     where: str
-    """The file, and the key in it, for messages."""
+    """The file, and the key in an .npz, for messages."""
     values: NDArray[Any]  # (n, inputs)
     labels: NDArray[np.str_] | None  # (n,)
     columns: tuple[str, ...] = ()
-    """Names of the inputs, of a table."""
+    """Names of the inputs, if the file is a table."""
     image: tuple[int, ...] | None = None
-    """Height, width, and 3 of colours, where the file says that rows are images."""
+    """Height, width, and 3 for colours, if the format shows that rows are images."""
     ends: tuple[float, float] | None = None
-    """What becomes 0 and 1, where the file says so."""
+    """The values that become 0 and 1, if the format defines them."""
     numbers: NDArray[np.intp] | None = None
-    """The rows of the file, from 0, that these are; None: all of them."""
+    """Indices of these rows in the file, from 0; None: all rows."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def place(self, row: int, column: int) -> str:
-        """The place of a value, for messages."""
+        """Describe the place of a value, for messages."""
         row = row if self.numbers is None else int(self.numbers[row])
         name = f"column {shown(self.columns[column])}" if self.columns else f"value {column + 1}"
         return f"{self.where}, row {row + 1}, {name}"
 
     def take(self, rows: NDArray[np.intp]) -> OwnRows:
-        """Some of the rows of a file."""
+        """Select rows by their indices."""
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, values=self.values[rows], labels=labels, numbers=rows)
 
     def blocks(self, size: int) -> Iterator[OwnRows]:
-        """Yield all rows, so many at a time, without their labels."""
+        """Yield all rows in blocks of `size`, without labels."""
         numbers = np.arange(len(self)) if self.numbers is None else self.numbers
         for start in range(0, len(self), size):
             part = slice(start, start + size)
@@ -88,23 +88,23 @@ class OwnRows:
 
 @dataclass(frozen=True, eq=False)
 class StreamedRows(OwnRows):
-    """Rows of an .npz that are read when they are asked for, a block at a time, never all at once.
+    """Rows of an .npz that are read on demand, one block at a time.
 
-    `values` has no rows, but their type and width.
+    `values` has no rows; it gives their type and width.
     """
 
     path: Path = Path()
     key: str = ""
-    """Of the array in the file."""
+    """Name of the array in the file."""
     count: int = 0
 
     def __len__(self) -> int:
         return self.count
 
     def blocks(self, size: int) -> Iterator[OwnRows]:
-        """Yield all rows, so many at a time, without their labels.
+        """Yield all rows in blocks of `size`, without labels.
 
-        Raises DataError: the file is damaged, or has changed; a value is not finite.
+        Raises DataError: the file is damaged or has changed, or a value is not finite.
         """
         inputs = self.values.shape[1]
         with opened_zip(self.path, ".npz of numbers") as archive:
@@ -127,11 +127,11 @@ def read_rows(
     *,
     streamed: bool = False,
 ) -> dict[str, OwnRows]:
-    """The rows of a file by split; under `train` where the file is not split itself.
+    """Read the rows of a file by split; a file without splits has only `train`.
 
-    `like`: rows that these must fit, of the file with the training rows; `streamed`: rows of an
-    .npz are `StreamedRows`, unless it has them column by column.
-    Raises DataError: it cannot be read, or holds something else.
+    `like`: the training rows, whose columns and width these rows must have. `streamed`: return the
+    rows of an .npz as `StreamedRows`, unless they are stored column by column.
+    Raises DataError: the file cannot be read or has other content.
     """
     if path.is_dir():
         rows = {"train": _read_folder(path, declaration, like)}
@@ -140,29 +140,31 @@ def read_rows(
     elif path.suffix.casefold() in SEPARATORS:
         rows = {"train": _read_table(path, declaration, like)}
     else:
-        raise DataError(f"{path}: expected an .npz, a .csv or .tsv, or a folder of images")
+        raise DataError(f"{path}: is not an .npz, a .csv, a .tsv or a folder of images")
     for one in rows.values():
         if len(one) == 0:
-            raise DataError(f"{one.where}: holds no rows")
+            raise DataError(f"{one.where}: has no rows")
         first = next(iter(rows.values())) if like is None else like
         n, expected = one.values.shape[1], first.values.shape[1]
         if n != expected:
-            raise DataError(f"{one.where}: has {n} values a row, {first.where} has {expected}")
+            raise DataError(
+                f"{one.where}: has {n} values per row, but {first.where} has {expected}"
+            )
         _require_finite(one)
     return rows
 
 
 def named_file(folder: Path, name: str) -> Path:
-    """The path that a declaration in a folder, which need not be there, names; without `..`."""
+    """Resolve a path of a declaration in `folder`, without `..`; the folder need not exist."""
     path = folder / name
     short = Path(os.path.normpath(path))
     if path.exists() and not (short.exists() and short.samefile(path)):
-        return path  # where the folder is a link, `..` is elsewhere
+        return path  # the folder is a symbolic link, so `..` is not its parent
     return short
 
 
 def sources_of(path: Path) -> Iterable[Path]:
-    """Every file that is read of a path that is declared."""
+    """All files at a declared path: the file itself, or those in the folder."""
     if not path.is_dir():
         return [path]
     return (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
@@ -173,11 +175,11 @@ def _require_finite(rows: OwnRows) -> None:
         row, column = np.argwhere(~np.isfinite(rows.values))[0]
         value = rows.values[row, column]
         what = "a value is missing" if np.isnan(value) else f"{value} found, expected a number"
-        raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or leave the row out")
+        raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or remove the row")
 
 
 def column_names(path: Path) -> list[str]:
-    """The names in the first row of a table. Raises DataError: it has none, or not for each."""
+    """Read the column names in the first row of a table. Raises DataError: a name is missing."""
     try:
         names = _columns_of(path)
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
@@ -185,20 +187,20 @@ def column_names(path: Path) -> list[str]:
     if path.suffix.casefold() == ".csv" and len(names) == 1 and set(names[0]) & set(";\t"):
         mark = "a semicolon" if ";" in names[0] else "a tab"
         raise DataError(
-            f"{path}: its columns are separated by {mark}, expected a comma (and numbers with a "
-            "decimal point); a .tsv has tabs"
+            f"{path}: columns are separated by {mark}, expected a comma (and numbers with a "
+            "decimal point); for tabs, rename it to .tsv"
         )
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
     if "" in names:
         raise DataError(
             f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
-            "without the index of its rows"
+            "without row numbers"
         )
     numeric = [name for name in names if is_number(name)]
-    # Whole numbers may name columns, as those of pixels.
+    # Whole numbers may be column names, such as numbers of pixels.
     if len(numeric) == len(names) or any("." in name for name in numeric):
-        raise DataError(f"{path}: expected names of columns in its first row, found numbers")
+        raise DataError(f"{path}: expected column names in the first row, found numbers; add names")
     return names
 
 
@@ -226,9 +228,9 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
     if len(table) == 0:
-        raise DataError(f"{path}: holds no rows")
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for an index
-        raise DataError(f"{path}, row 1: has more values than there are names of columns")
+        raise DataError(f"{path}: has no rows")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas uses surplus columns as an index
+        raise DataError(f"{path}, row 1: has more values than there are column names")
     labels = None
     if label is not None:
         labels = np.char.strip(table[label].to_numpy(dtype=np.str_))
@@ -240,10 +242,10 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
         missing = [name for name in like.columns if name not in names]
         others = [name for name in table.columns if name not in like.columns]
         if missing or others:
-            lacks = f"; it lacks {some(missing, 4)}" if missing else ""
-            more = f"; it has {some(others, 4)} besides" if others else ""
+            lacks = f"; missing: {some(missing, 4)}" if missing else ""
+            more = f"; unexpected: {some(others, 4)}" if others else ""
             raise DataError(
-                f"{path}: has {len(table.columns)} columns of values, {like.where} "
+                f"{path}: has {len(table.columns)} columns of values, but {like.where} "
                 f"has {len(like.columns)}{lacks}{more}"
             )
         table = table[list(like.columns)]
@@ -255,8 +257,8 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             column = shown(str(name))
             raise DataError(
                 f"{path}, row {row + 1}, column {column}: {table[name][row]!r} found, expected a "
-                f"number; if these are labels declare label: {column}, else leave the column out: "
-                f"ignore: [{column}]"
+                f"number; if these are labels, declare label: {column}; otherwise leave out the "
+                f"column with ignore: [{column}]"
             )
     if table.shape[1] == 0:
         raise DataError(f"{path}: has no columns of values")
@@ -274,13 +276,13 @@ def _columns_of(path: Path) -> list[str]:
 
 
 def names_in(path: Path) -> list[str]:
-    """The columns of a table, or the keys of an .npz; none of what cannot be read, or a folder."""
+    """The columns of a table or the keys of an .npz; empty for folders and unreadable files."""
     try:
         if path.suffix.casefold() in SEPARATORS:
             return _columns_of(path)
         with np.load(path, allow_pickle=False) as arrays:
             return list(arrays)
-    except (*_DAMAGE, AttributeError):  # the latter of a single array
+    except (*_DAMAGE, AttributeError):  # AttributeError: the file is a single array
         return []
 
 
@@ -289,12 +291,12 @@ def _read_npz(path: Path, declaration: Declaration, streamed: bool) -> dict[str,
         with path.open("rb") as stream:
             arrays = np.load(stream, allow_pickle=False)
             if isinstance(arrays, np.ndarray):
-                raise ValueError("it is a single array; save it with numpy.savez, as X")
+                raise ValueError("it is a single array; save it as X with numpy.savez")
             return _npz_rows(path, arrays, declaration, streamed)
     except _DAMAGE as error:
         remedy = ""
         if "pickle" in str(error):
-            remedy = "; save its arrays as numbers, and labels as numbers or text"
+            remedy = "; save its arrays as numbers, labels as numbers or text"
         raise DataError(f"{path}: cannot be read as an .npz of numbers ({error}){remedy}") from None
 
 
@@ -312,13 +314,13 @@ def _npz_rows(
     rows: dict[str, OwnRows] = {}
     for name, key in split.items():
         header = _header_of_rows(path, arrays.zip, key) if streamed else None
-        # A member of another format comes as its bytes.
+        # numpy returns a member that is not an .npy as bytes.
         array = np.asarray(arrays[key]) if header is None else header
         (n, *size), dtype = array.shape or (0,), array.dtype
         if dtype.kind not in "fiub" or not math.prod(size or [0]):
             raise DataError(
-                f"{path}: {key} is {dtype} of shape {array.shape}; expected numbers, a row for "
-                "each example"
+                f"{path}: {key} is {dtype} of shape {array.shape}; expected numbers, with one row "
+                "per example"
             )
         labels = None
         if label is not None:
@@ -339,7 +341,7 @@ def _npz_rows(
 
 
 def _header_of_rows(path: Path, archive: ZipFile, key: str) -> NpzArray | None:
-    """The header of an array that can be read row by row; None of another."""
+    """The header of an array that can be read row by row; None for other arrays."""
     name = f"{key}.npy"
     with open_member(archive, archive.getinfo(name), sys.maxsize, path) as stream:
         header = read_header(stream, key, path)
@@ -348,11 +350,13 @@ def _header_of_rows(path: Path, archive: ZipFile, key: str) -> NpzArray | None:
 
 def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
     if labels.size != n:
-        raise DataError(f"{where} has shape {labels.shape}, expected a label for each of {n} rows")
+        raise DataError(
+            f"{where} has shape {labels.shape}; expected one label for each of {n} rows"
+        )
     labels = labels.reshape(n)
     if labels.dtype.kind == "f":
         if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
-            raise DataError(f"{where} has fractions; expected whole numbers or text as labels")
+            raise DataError(f"{where} contains fractions; labels must be whole numbers or text")
         labels = labels.astype(np.int64)
     return labels.astype(np.str_)
 
@@ -362,13 +366,13 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
 
     if declaration.label is not None:
         raise DataError(
-            f"{folder}: the classes of a folder of images are its subfolders; leave label out"
+            f"{folder}: the classes of a folder of images are its subfolders; leave out label"
         )
     files = images_by_class(folder)
     first, given = files[0][0], declaration.image
-    model: object = "declared" if given else first
+    model = "declared" if given else f"in {first}"
     if not given and like is not None and like.image:
-        given, model = list(like.image), like.where
+        given, model = list(like.image), f"in {like.where}"
     with opened_image(first) as opened:
         grey = opened.mode in _GREY_MODES or opened.mode.startswith("I;16")
         size = (opened.height, opened.width)
@@ -380,8 +384,8 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
         if pixels.shape[:2] != size:
             if not declaration.resize:
                 raise DataError(
-                    f"{path}: has {pixels.shape[1]} x {pixels.shape[0]} pixels, expected "
-                    f"{size[1]} x {size[0]} as {model}; declare resize: true, or take it out"
+                    f"{path}: is {pixels.shape[1]} x {pixels.shape[0]} pixels (width x height), "
+                    f"expected {size[1]} x {size[0]} as {model}; declare resize: true, or remove it"
                 )
             resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)
             pixels = np.array(resized)
@@ -392,15 +396,15 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
 
 
 def images_by_class(folder: Path) -> list[tuple[Path, str]]:
-    """Its images, each with the subfolder that names its class. Raises DataError: it has none."""
+    """List images, each with its class: the name of its subfolder. Raises DataError: no images."""
     files = [(path, "") for path in _images_in(folder)]
     if not files:
         folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
         files = [(path, sub.name) for sub in folders for path in _images_in(sub)]
     if not files:
         raise DataError(
-            f"{folder}: has no images; expected a subfolder for each class, with files that end "
-            f"with {', '.join(SUFFIXES)}"
+            f"{folder}: has no images; expected one subfolder per class, with files ending in "
+            f"{', '.join(SUFFIXES)}"
         )
     return files
 
@@ -411,7 +415,7 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _pixels(path: Path, coloured: bool) -> NDArray[np.uint8]:
-    """(height, width), or (height, width, 3) of colours."""
+    """Pixels (height, width) of a grey image, (height, width, 3) of a coloured one."""
     with opened_image(path) as image:
         if not coloured:
             return grey_pixels(path)
@@ -421,13 +425,13 @@ def _pixels(path: Path, coloured: bool) -> NDArray[np.uint8]:
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[PillowImage]:
-    """An image file; any damage met while it is open is a DataError."""
+    """Open an image file. Raises DataError: it is damaged, also if found while it is open."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             yield image
-    except Exception as error:  # Pillow's decoders raise whatever they meet
+    except Exception as error:  # Pillow's decoders do not limit what they raise
         raise DataError(
-            f"{path}: cannot be read as an image ({error}); mend it or take it out"
+            f"{path}: cannot be read as an image ({error}); repair or remove it"
         ) from error

@@ -1,4 +1,4 @@
-"""Further rows for a model that is trained: of a user's file, in the scale it was trained on."""
+"""Read further rows for a trained model from a user's file, in the scale of its training data."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_ro
 from dae_cli.errors import DataError
 
 LABEL = "y"
-"""The key of labels in an .npz where nothing else is declared."""
-_ALIKE = ", as the run was trained on; scale the file alike"
+"""Label key of an .npz if none is declared."""
+_ALIKE = " as in the run's training data; scale the file in the same way"
 
 
 def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str, OwnRows]:
-    """The rows of a file, as they stand there, by split; under `train` where it is not split.
+    """Read the unscaled rows of a file by split; a file without splits has only `train`.
 
-    It is read as the declaration of the run's data says, where these are the user's own. Labels,
-    and columns that are left out, need not be there.
+    If the run was trained on the user's own data, their declaration applies. Labels and ignored
+    columns may be missing.
 
-    `dataset`: what the run was trained on; `inputs`: of the run.
-    Raises DataError: it cannot be read, or holds something else.
+    `dataset`: the run's training data; `inputs`: the number of its inputs.
+    Raises DataError: the file cannot be read or has other content.
     """
     facts = dataset.facts if isinstance(dataset, OwnDataset) else None
     declaration = facts.declaration if facts else Declaration(file=path.name, label=LABEL)
@@ -44,7 +44,7 @@ def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str,
 
 
 def rows_of_run(path: Path, dataset: str, inputs: int, note: Note) -> OwnRows:
-    """What rows of a file must be like: the width, columns and image of those of a run.
+    """Return an empty sample of a run's rows: the width, columns and image that rows must have.
 
     Raises DataError.
     """
@@ -61,7 +61,7 @@ def rows_of_run(path: Path, dataset: str, inputs: int, note: Note) -> OwnRows:
 
 
 def columns_trained_on(dataset: OwnDataset, note: Note) -> tuple[str, ...]:
-    """The names of the inputs in their order; none where the run's table is not here any more."""
+    """Names of the inputs in order; empty if the run's table is missing or has changed."""
     facts = dataset.facts
     assert facts is not None, dataset
     declaration = facts.declaration
@@ -73,29 +73,32 @@ def columns_trained_on(dataset: OwnDataset, note: Note) -> tuple[str, ...]:
     except DataError:
         same = False
     if not same:
-        note(f"{table} is not here as the run had it: columns are taken in the order of the file")
+        note(
+            f"{table} is missing or has changed since the run was trained, so the columns are used "
+            "in the order of the file"
+        )
         return ()
     left_out = (declaration.label, *declaration.ignore)
     return tuple(name for name in names_in(table) if name not in left_out)
 
 
 def _transposed(rows: OwnRows, image: tuple[int, int]) -> OwnRows:
-    """Upright images as the benchmark stores those of some sets."""
+    """Transpose upright images, as the benchmark stores some sets."""
     values = rows.values.reshape(-1, *image).transpose(0, 2, 1)
     return replace(rows, values=values.reshape(len(rows), -1))
 
 
 def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
-    """The scaling that a run's data had, for further rows.
+    """Return the scaling of a run's training data, for further rows.
 
-    `dataset`: what the run was trained on.
-    Raises DataError: it depends on training rows that are not here any more.
+    `dataset`: the run's training data.
+    Raises DataError: the scaling depends on training rows that are missing or have changed.
     """
     if not isinstance(dataset, OwnDataset) or dataset.facts is None:
         if known_spec(dataset) is None:
-            return Scaling()  # patches of photographs, whitened
+            return Scaling()  # whitened patches of photographs
         low, high = rows.ends or (0.0, 1.0)
-        remedy = f"{_ALIKE}, or declare it (docs/your-data.md) and give the declaration"
+        remedy = f"{_ALIKE}, or pass a declaration of it (docs/your-data.md)"
         return Scaling(low, high, int(high) if high > 1 else None, remedy=remedy)
     facts, declaration = dataset.facts, dataset.facts.declaration
     if declaration.scale == "none":
@@ -103,8 +106,8 @@ def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
     if declaration.scale == "minmax":
         if read_own(dataset.path, declaration, note).sha256 != facts.sha256:
             raise DataError(
-                f"{dataset.path}: scale: minmax goes by the training rows, and these are others "
-                "now; put back the files that the run was trained on"
+                f"{dataset.path}: scale: minmax depends on the training rows, which have changed "
+                "since the run was trained; restore the files that it was trained on"
             )
         parts, _ = split_rows(declaration, dataset.path.parent)
         return minmax_of(parts["train"])

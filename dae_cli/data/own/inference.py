@@ -1,4 +1,4 @@
-"""What a user's files say of themselves: label column, image, scale; for a first declaration."""
+"""Infer the first declaration of a user's files: label column, image shape, scale and splits."""
 
 from __future__ import annotations
 
@@ -28,56 +28,56 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABELS = ("label", "labels", "target", "class", "y")
-"""Names of a column, or of a key, that holds labels."""
+"""Usual names of a column or key with labels."""
 _NUMBERS = ("id", "index")
-"""Names of a column that counts the rows where all its values differ."""
+"""Names of a column that numbers the rows, if all its values differ."""
 _SAMPLE = 1000
-"""Rows of a table that tell text from numbers."""
+"""Number of rows that are read to distinguish text from numbers."""
 _FEWEST_COUNTED = 9
-"""Steps of one below which a column need not count the rows."""
+"""Least number of steps of 1 in a column that is considered to number the rows."""
 _LEAST_IMAGE = 64
-"""Inputs below which a square number of columns says nothing of images."""
+"""Least number of inputs that is considered a square image."""
 
 Why = dict[str, str]
-"""The reason for a key of a declaration, for a comment."""
+"""The reason for each inferred key of a declaration, written as a comment."""
 
 
 def infer_declaration(
     path: Path, folder: Path, label: str | None, unlabelled: bool, image: Sequence[int]
 ) -> tuple[Declaration, Why]:
-    """The declaration, to be written into `folder`, of what lies at `path`.
+    """Infer the declaration of the data at `path`, which will be written into `folder`.
 
-    `label` and `image`: as the user names them, else what the files say.
-    Raises DataError: they cannot be read, or leave open which column holds the labels.
+    `label` and `image` are inferred if the user does not give them.
+    Raises DataError: the files cannot be read, or the label column is not clear.
     """
     keys: dict[str, Any] = {"file": str(path)}
     why: Why = {}
     if path.is_dir():
-        keys |= _of_folder(path, label, image)
+        keys |= _infer_folder(path, label, image)
     elif path.suffix.casefold() in SEPARATORS:
-        keys |= _of_table(path, label, unlabelled, why)
+        keys |= _infer_table(path, label, unlabelled, why)
     else:
-        keys["label"] = label or (None if unlabelled else _label_in(path, _npz_names(path)))
+        keys["label"] = label or (None if unlabelled else _infer_label(path, _npz_names(path)))
     parts = read_rows(Path(keys["file"]), Declaration(**keys))
     for split, file in keys.get("split", {}).items():
         parts |= {split: read_rows(Path(file), Declaration(**keys))["train"]}
     rows = [*parts.values()]
     if unlabelled and rows[0].labels is not None:
         raise DataError(
-            f"{path}: its subfolders are classes; leave --unlabelled out, or put all images into "
-            "one folder"
+            f"{path}: its subfolders are classes; leave out --unlabelled, or put all images "
+            "directly into one folder"
         )
     _add_image_and_scale(keys, rows, list(image), why)
-    keys["file"] = _from(folder, keys["file"])
-    split = {name: _from(folder, file) for name, file in keys.get("split", {}).items()}
+    keys["file"] = _written_path(folder, keys["file"])
+    split = {name: _written_path(folder, file) for name, file in keys.get("split", {}).items()}
     if rows[0].labels is not None:
         split |= {name: FRACTION for name in ("valid", "test") if name not in parts}
     keys["split"] = split
     return Declaration(**keys), why
 
 
-def _of_folder(path: Path, label: str | None, image: Sequence[int]) -> dict[str, Any]:
-    """Images by class; in folders of their own for training and test where these are there."""
+def _infer_folder(path: Path, label: str | None, image: Sequence[int]) -> dict[str, Any]:
+    """Keys for images by class, with the splits if there are folders `train` and `test`."""
     names = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
     parts = {
         split: path / name for split in SPLITS for name in names[split] if (path / name).is_dir()
@@ -95,13 +95,13 @@ def _of_folder(path: Path, label: str | None, image: Sequence[int]) -> dict[str,
     if len(sizes) > 1:
         found = " and ".join(f"{h}x{w} ({file.name})" for (h, w), file in [*sizes.items()][:2])
         raise DataError(
-            f"{path}: its images have {len(sizes)} sizes, such as {found}; give the size that all "
-            "are brought to: --image HEIGHTxWIDTH, or HEIGHTxWIDTHx3 of colours"
+            f"{path}: its images have {len(sizes)} sizes, such as {found}; resize them with "
+            "--image HEIGHTxWIDTH (grey) or --image HEIGHTxWIDTHx3 (colour)"
         )
     return keys
 
 
-def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict[str, Any]:
+def _infer_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict[str, Any]:
     import pandas as pd
 
     names = column_names(path)
@@ -116,7 +116,7 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
         and pd.to_numeric(sample[name], errors="coerce").isna().all()
     ]
     if label is None and not unlabelled:
-        label = _label_in(path, names, names[-1] if text == names[-1:] else None)
+        label = _infer_label(path, names, names[-1] if text == names[-1:] else None)
     ignore = [
         name
         for name in names
@@ -129,35 +129,38 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
         )
     ]
     if ignore:
-        why["ignore"] = "they hold text or labels, or count the rows"
+        why["ignore"] = "columns of text, labels or row numbers"
     return {"label": label, "ignore": ignore}
 
 
 def _counts_rows(column: pd.Series[Any]) -> bool:
-    """Whether each value is one more than that before it: no input, and it may tell the class."""
+    """Whether each value is the previous one plus 1: no input, and it may reveal the class."""
     steps = column.diff().iloc[1:] if column.dtype.kind in "iu" else column.iloc[:0]
     return len(steps) >= _FEWEST_COUNTED and bool((steps == 1).all())
 
 
-def _label_in(path: Path, names: Sequence[str], likely: str | None = None) -> str | None:
-    """The one of these columns or keys that is called as labels are, else the likely one.
+def _infer_label(path: Path, names: Sequence[str], likely: str | None = None) -> str | None:
+    """Return the only column or key with a usual name for labels, else the likely one.
 
-    None where there are no names.
+    None if there are no names. Raises DataError: several have a usual name, or none and none is
+    likely.
     """
     found = [name for name in names if name.casefold() in LABELS]
     if len(found) == 1:
         return found[0]
     if not names or (likely and not found):
         return likely
-    what = f"{some(found)} may each hold the labels" if found else "nothing says where labels are"
+    what = f"cannot find the labels (no name is {', '.join(LABELS)})"
+    if found:
+        what = f"the labels may be in any of {some(found)}"
     raise DataError(
-        f"{path}: {what}; give --label NAME (one of {some(names, 8)}), or --unlabelled where "
-        "there are none"
+        f"{path}: {what}; give --label NAME (one of {some(names, 8)}), or --unlabelled if there "
+        "are none"
     )
 
 
 def _npz_names(path: Path) -> list[str]:
-    """Keys that may hold labels, as a declaration names them; none of a file that is no .npz."""
+    """Keys of an .npz that may be labels, as a declaration names them; empty for other files."""
     keys = names_in(path)
     values = ("x", *(f"x_{split}" for split in SPLITS))
     others = [key for key in keys if key.casefold() not in values]
@@ -174,21 +177,23 @@ def _add_image_and_scale(
     least, most = float(low.min()), float(high.max())
     bounded = least >= 0 and most <= 1
     whole = not bounded and all(is_whole(one.values) for one in rows)
-    # The columns of a table have each its own range; pixels share one.
+    # Pixels share one range, but each column of a table usually has its own.
     shared = whole and least >= 0 and most <= 255 and float(np.mean(high > most / 2)) >= 0.5
     if not image and not rows[0].image and shared:
         side = math.isqrt(len(low))
         if side * side == len(low) >= _LEAST_IMAGE:
             image = [side, side]
-            why["image"] = f"{len(low)} whole numbers of one range are taken for pixels"
+            why["image"] = (
+                f"guessed from {len(low)} whole numbers in one range; delete if rows are not images"
+            )
     if image:
         if math.prod(image) != len(low):
             raise DataError(
-                f"{rows[0].where}: has {len(low)} values a row, and an image of "
+                f"{rows[0].where}: has {len(low)} values per row, but an image of "
                 f"{'x'.join(map(str, image))} has {math.prod(image)}"
             )
         keys["image"] = image
-    if bounded or rows[0].ends:  # as of image files
+    if bounded or rows[0].ends:  # image files have ends
         return
     if shared or image or rows[0].image:
         top = 255.0 if whole and 127 < most <= 255 else most
@@ -196,15 +201,20 @@ def _add_image_and_scale(
             raise DataError(f"{rows[0].where}: every value is {least:g}; there is nothing to learn")
         ends = (min(least, 0.0), top)
         keys["scale"] = {"from": [int(end) if end == int(end) else end for end in ends]}
-        why["scale"] = "these become 0 and 1"
+        why["scale"] = "these values become 0 and 1"
     else:
         keys["scale"] = "minmax"
-        why["scale"] = "each input by its least and largest value of the training rows"
+        why["scale"] = "maps the range of each input in the training rows to [0, 1]"
 
 
-def _from(folder: Path, file: str) -> str:
-    """A path as a declaration in `folder` names it: relative where both lie below this folder."""
-    here, there = Path.cwd().resolve(), Path(file).resolve()
-    if there.is_relative_to(here) and folder.resolve().is_relative_to(here):
-        return os.path.relpath(there, folder.resolve())
+def _written_path(folder: Path, file: str) -> str:
+    """Name a file in a declaration in `folder`: by a relative path if both can move together.
+
+    They can if both are in the current folder, or in another that does not contain the home folder.
+    """
+    here, there, start = Path.cwd().resolve(), Path(file).resolve(), folder.resolve()
+    shared = Path(os.path.commonpath([there, start]))
+    home = Path(os.path.expanduser("~")).resolve()  # noqa: PTH111 (Path's raises without a home)
+    if shared.is_relative_to(here) or not home.is_relative_to(shared):
+        return os.path.relpath(there, start)
     return str(there)

@@ -1,1 +1,1 @@
-"""Recipes: how each set is drawn anew. A recipe is a function: spec[, digits] → Content."""
+"""Recipes that regenerate the data sets. A recipe is a function: spec[, MNIST] → Content."""

@@ -1,33 +1,33 @@
-"""The sets of MNIST's digits: basic, rot, bg-rand, bg-img and rot-bg-img.
+"""The sets of MNIST digits: basic, rot, bg-rand, bg-img and rot-bg-img.
 
-Recipes of Larochelle et al. (ICML 2007), with what the sixty genuine rows at hand of each set show.
+The recipes are those of Larochelle et al. (ICML 2007), completed from 60 genuine rows of each set.
 
-basic: the digits as they are, k/256 each, so the brightest pixel is 255/256. The original is
-MNIST's training file followed by its test file, in their order. The genuine rows agree in every
-bit; so this is the original, not an imitation, and there is nothing random in it.
+basic: unchanged digits; a pixel is k/256, so the brightest one is 255/256. The rows are MNIST's
+training file followed by its test file, in order. Nothing is random, and the genuine rows agree in
+every bit, so the result is identical to the original.
 
-The others: every row is of another digit of MNIST's 70 000, training and test digits mixed, with no
-order that can be seen. Images are stored transposed. What is ours is the order of the digits, and
-the random numbers below. SVM is an RBF SVM, selected on the validation rows and trained on all
-12 000 rows; it errs on so many percent of every fifth test row, and in the published table:
+In the other sets every row is a different one of MNIST's 70 000 digits. Training and test digits
+are mixed in no visible order, and images are stored transposed. The order of the digits and the
+random numbers below are ours. "SVM" is the test error in percent of an RBF SVM on every fifth test
+row, selected on the validation rows and trained on all 12 000 rows; "published" is the error in the
+paper.
 
-rot: the digit, k/256, is turned by an angle uniform in [0, 2π) (``rotated``) and printed with six
-decimals. With the right digit and the right angle all genuine rows come out: 99.77 % of their
-pixels in all six decimals, the others by one unit of the sixth. Share of pixels that are not 0:
-.310 here, .311 in the genuine rows. SVM 10.86 ± .61, published 11.11.
+rot: the digit, k/256, rotated by an angle uniform in [0, 2π) (``rotated``), printed with six
+decimals. With the right digit and angle this reproduces all genuine rows: 99.77 % of their pixels
+to all six decimals, the others to one unit of the sixth. Fraction of nonzero pixels: .310 here,
+.311 in the genuine rows. SVM 10.86 ± .61, published 11.11.
 
-bg-rand: a pixel is the greater of the digit's, k/256, and a grey value uniform in [0, 1). It is
-printed with eight digits, and no coarser grid is behind the grey values; ours have 24 bits, which
-float32 holds exactly. SVM 14.71 ± .69, published 14.58.
+bg-rand: a pixel is the maximum of the digit, k/256, and a grey value uniform in [0, 1). The
+originals are printed with eight digits and show no coarser grid. Our grey values have 24 bits,
+which float32 represents exactly. SVM 14.71 ± .69, published 14.58.
 
-bg-img: a pixel is the greater of the digit's, k/256, and the patch's, k/255 (``patches.py``). All
-genuine rows are composed so in every pixel. How hard the set is for an SVM was in view when the
-backgrounds were chosen (21.7 ± .8, published 22.61); rot-bg-img, with the same backgrounds, is the
-fairer test.
+bg-img: a pixel is the maximum of the digit, k/256, and the patch, k/255 (``patches.py``). This is
+true of every pixel of the genuine rows. The SVM's error was known when the backgrounds were chosen
+(21.7 ± .8, published 22.61), so rot-bg-img, with the same backgrounds, is the fairer test.
 
-rot-bg-img: a pixel is the greater of the turned digit's and the patch's, both k/255. With the right
-digit and the right angle all genuine rows come out so in every pixel that the patch does not cover,
-to the eight digits printed (largest difference 1.5e-8). SVM 55.0 ± 1.0, published 55.18.
+rot-bg-img: a pixel is the maximum of the rotated digit and the patch, both k/255. With the right
+digit and angle this reproduces the genuine rows in every pixel that the patch does not cover, to
+the eight digits printed (largest difference 1.5e-8). SVM 55.0 ± 1.0, published 55.18.
 """
 
 from __future__ import annotations
@@ -44,21 +44,22 @@ from dae_cli.data.recipes.integers import Integers, RandomIntegers
 from dae_cli.data.recipes.patches import draw_backgrounds
 
 BLOCK = 128
-"""Rows composed at a time, so that they stay in the processor's own memory."""
+"""Number of rows composed at a time, so that they stay in the processor's cache."""
 NOISE_BITS = 24
 
 VARIANCE = 0.09  # .3 squared
 TAPS = 4
 OUTER = 1.4945338524781451e-05
-"""exp(−1 / VARIANCE): how little the outer two of four pixels weigh at equal distances."""
+"""exp(−1 / VARIANCE): weight of the outer two of four pixels, relative to the inner two, at a place
+in the middle of them."""
 
 TAYLOR = tuple(1 / math.factorial(k) for k in range(14))
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
-"""Natural logarithm of 2 in two parts; the first has zeros at its end."""
+"""Natural logarithm of 2 as the sum of two parts; the first ends in zero bits."""
 
 PRINTED = np.array([float(f"{k / 255:.7e}") for k in range(256)])
-"""k/255 with eight digits, as the originals' text has it; float32 tells 21 of them from k/255."""
+"""k/255 with eight digits, as the original text files print it; 21 differ from k/255 in float32."""
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]  # (n, height, width)
@@ -66,20 +67,20 @@ Greys = NDArray[np.float64]  # (n, height, width)
 
 
 def generate_basic(spec: DatasetSpec, mnist: Content) -> Content:
-    """All rows of basic: pixels k of k/256, uint8."""
+    """Generate all rows of basic: pixels k of k/256, uint8."""
     images, labels = _digits(mnist)
     n = spec.n_train_file + spec.n_test
     return Content.from_rows(spec, images[:n], labels[:n])
 
 
 def _digits(mnist: Content) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """All digits, (n, pixels), and labels: those of the training file, then of the test file."""
+    """Images (n, pixels) and labels of all digits: the training file, then the test file."""
     images = np.concatenate([mnist.pixels, mnist.test_pixels])
     return images, np.concatenate([mnist.labels, mnist.test_labels])
 
 
 def generate_rot(spec: DatasetSpec, mnist: Content) -> Content:
-    """All rows of rot: grey values in [0, 1), float32."""
+    """Generate all rows of rot: grey values in [0, 1), float32."""
     integers = RandomIntegers(20070625)
     images, labels = _draw_digits(integers, mnist, spec)
     across, down = integers.directions(len(labels))
@@ -92,7 +93,7 @@ def generate_rot(spec: DatasetSpec, mnist: Content) -> Content:
 
 
 def generate_bg_rand(spec: DatasetSpec, mnist: Content) -> Content:
-    """All rows of bg-rand: grey values in [0, 1), float32."""
+    """Generate all rows of bg-rand: grey values in [0, 1), float32."""
     integers = RandomIntegers(20070626)
     images, labels = _draw_digits(integers, mnist, spec)
 
@@ -105,7 +106,7 @@ def generate_bg_rand(spec: DatasetSpec, mnist: Content) -> Content:
 
 
 def generate_bg_img(spec: DatasetSpec, mnist: Content) -> Content:
-    """All rows of bg-img: grey values in [0, 1], float32."""
+    """Generate all rows of bg-img: grey values in [0, 1], float32."""
     integers = RandomIntegers(20070627)
     images, labels = _draw_digits(integers, mnist, spec)
     backgrounds = draw_backgrounds(integers, spec.image, len(labels))
@@ -117,7 +118,7 @@ def generate_bg_img(spec: DatasetSpec, mnist: Content) -> Content:
 
 
 def generate_rot_bg_img(spec: DatasetSpec, mnist: Content) -> Content:
-    """All rows of rot-bg-img: grey values in [0, 1], float32."""
+    """Generate all rows of rot-bg-img: grey values in [0, 1], float32."""
     integers = RandomIntegers(20070628)
     images, labels = _draw_digits(integers, mnist, spec)
     across, down = integers.directions(len(labels))
@@ -133,14 +134,14 @@ def generate_rot_bg_img(spec: DatasetSpec, mnist: Content) -> Content:
 def _draw_digits(
     integers: RandomIntegers, mnist: Content, spec: DatasetSpec
 ) -> tuple[Images, NDArray[np.uint8]]:
-    """As many digits as the set has rows, each at most once, in a random order, upright."""
+    """Draw one digit per row of the set, without repetition, in random order; images upright."""
     images, labels = _digits(mnist)
     order = permutation(integers, len(labels))[: spec.n_train_file + spec.n_test]
     return images[order].reshape(-1, *spec.image), labels[order]
 
 
 def permutation(integers: RandomIntegers, n: int) -> Integers:
-    """0 … n−1 in a random order: the order of ``n`` random numbers of 62 bits."""
+    """Return 0 … n−1 in random order: the order of ``n`` random numbers of 62 bits."""
     keys = (integers.below(1 << 31, n) << 31) + integers.below(1 << 31, n)
     return np.argsort(keys, kind="stable")
 
@@ -148,7 +149,7 @@ def permutation(integers: RandomIntegers, n: int) -> Integers:
 def _composed(
     spec: DatasetSpec, labels: NDArray[np.uint8], compose: Callable[[slice], Greys]
 ) -> Content:
-    """The set whose upright images ``compose`` makes, stored as the originals store them."""
+    """Build a set from the upright images of ``compose``, transposed like the originals."""
     pixels = np.empty((len(labels), spec.n_pixels), dtype=np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
@@ -159,16 +160,16 @@ def _composed(
 def rotated(
     images: NDArray[np.uint8], across: Integers | Floats, down: Integers | Floats
 ) -> Floats:
-    """Turn images (n, height, width) by the angles of the directions (across, down), (n,) each.
+    """Rotate images (n, height, width) by the angles of the directions (across, down), (n,) each.
 
-    The rule was found from the genuine rows. A pixel of the turned image looks back at the place in
-    the digit that it came from, about the middle of the image, and takes the mean of all pixels of
-    the digit, weighted by a Gaussian of their distance to that place with a standard deviation of
-    .3 pixels. Of the mean only the 4 × 4 nearest pixels are taken here; the others weigh less than
-    1e-9 together. The numbers are the same on any machine: only + − · / and square roots, one array
-    at a time.
+    The rule was inferred from the genuine rows. Each pixel of the rotated image is mapped back to
+    its place in the digit, by a rotation about the middle of the image. Its value is the mean of
+    the digit's pixels, weighted by a Gaussian of their distance to that place with a standard
+    deviation of .3 pixels. Only the nearest 4 × 4 pixels are used; the total weight of all others
+    is below 1e-9. Results are the same on every machine because only + − · / and square roots are
+    used, one array at a time.
 
-    Returns float64 (n, height, width) in the unit of the images, 0 … 255.
+    Returns float64 (n, height, width) on the scale of the images, 0 … 255.
     """
     n, height, width = images.shape
     length = np.sqrt(np.asarray(across**2 + down**2, dtype=np.float64))
@@ -180,7 +181,7 @@ def rotated(
     top, left = _first_tap(row, height), _first_tap(column, width)
     first = (top * width + left).astype(np.int64)
     first += np.arange(n)[:, None, None] * (height * width)
-    inked = _has_ink(images).take(first)  # most places are dark: they are left out
+    inked = _has_ink(images).take(first)  # skips most places, which are black
     turned = np.zeros(images.shape)
     turned[inked] = _weighted_mean(
         images.astype(np.float64).ravel(),
@@ -192,12 +193,12 @@ def rotated(
 
 
 def _first_tap(place: Floats, size: int) -> Floats:
-    """The first of the four lines inside the image that are nearest to each place."""
+    """The first of the four lines of the image that are nearest to each place."""
     return np.asarray(np.clip(np.floor(place) - 1, 0, size - TAPS))
 
 
 def _has_ink(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether any of the 4 × 4 pixels right of and below each pixel, itself included, is not 0."""
+    """Whether any of the 4 × 4 pixels that begin at each pixel, to the right and down, is not 0."""
     ink = images > 0
     for axis in (1, 2):
         ink = ink | np.roll(ink, -1, axis)
@@ -206,10 +207,10 @@ def _has_ink(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _weights(place: Floats) -> list[Floats]:
-    """Gaussian weights of the four lines 0 … 3 for each place, but for a common factor.
+    """Gaussian weights of the four lines 0 … 3 for each place, up to a common factor.
 
-    With d the distance from the middle of the four and p = exp(d / VARIANCE), they are as
-    OUTER : p : p² : OUTER · p³, since the square of d cancels.
+    With d the distance from the middle of the four and p = exp(d / VARIANCE), their ratio is
+    OUTER : p : p² : OUTER · p³, because the square of d cancels.
     """
     p = exponential((place - (TAPS - 1) / 2) / VARIANCE)
     square = p * p
@@ -219,7 +220,7 @@ def _weights(place: Floats) -> list[Floats]:
 def _weighted_mean(
     pixels: Floats, lines: list[Integers], rows: list[Floats], columns: list[Floats]
 ) -> Floats:
-    """The mean over four pixels of each of four lines; each line is given by its first pixels."""
+    """The weighted mean of four pixels on each of four lines; `lines`: their first pixels."""
     total = np.zeros(lines[0].shape)
     for first, row_weight in zip(lines, rows, strict=True):
         line = np.zeros(first.shape)
@@ -230,9 +231,9 @@ def _weighted_mean(
 
 
 def exponential(x: Floats) -> Floats:
-    """exp(x), |x| below 700, with the same bits on every machine; relative error below 1e-15.
+    """exp(x) for |x| < 700, with the same bits on every machine; relative error below 1e-15.
 
-    x = n · ln 2 + r, and the Taylor series of exp(r) to its 13th power, |r| below .35.
+    x = n · ln 2 + r with |r| < .35, and the Taylor series of exp(r) up to the 13th power.
     """
     n = np.rint(x * LOG2_E)
     r = (x - n * LN2_HIGH) - n * LN2_LOW

@@ -1,8 +1,8 @@
-"""Random whole numbers from a bit generator's raw stream.
+"""Random integers from the raw stream of a bit generator.
 
-NumPy promises that the stream of a bit generator never changes; it does not promise that for
-the distribution methods. Everything random here is therefore made of raw 64-bit words
-by whole-number arithmetic, and comes out the same on any machine and with any version.
+NumPy guarantees that the stream of a bit generator never changes, but not the output of its
+distribution methods. All random numbers here are therefore computed from raw 64-bit words in
+integer arithmetic. They are the same on every machine and with every version.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ Integers = NDArray[np.int64]
 
 
 class RandomIntegers:
-    """A stream of random whole numbers; the same seed gives the same numbers everywhere."""
+    """A stream of random integers; the same seed gives the same numbers everywhere."""
 
     def __init__(self, seed: int) -> None:
         self._bits = np.random.PCG64(seed)
 
     def below(self, bound: int | Integers, n: int) -> Integers:
-        """``n`` numbers uniform in 0 … bound−1, bound at most 2^31.
+        """Return ``n`` numbers uniform in 0 … bound−1, bound at most 2^31.
 
-        The 32 high bits of a word are scaled; the unevenness of 2^-32 · bound is of no account.
+        They are the scaled 32 high bits of a word; the bias, at most 2^-32 · bound, is negligible.
         """
         high = self._bits.random_raw(n) >> np.uint64(32)
         scaled = high * np.asarray(bound, dtype=np.uint64) >> np.uint64(32)
         return scaled.astype(np.int64)
 
     def geometric(self, success: Fraction, n: int) -> Integers:
-        """``n`` numbers k = 1, 2, … with probability (1 − success)^(k−1) · success."""
+        """Return ``n`` numbers k = 1, 2, … with probability (1 − success)^(k−1) · success."""
         return 1 + np.searchsorted(_geometric_steps(success), self.below(1 << 31, n), side="right")
 
     def directions(self, n: int) -> tuple[Integers, Integers]:
-        """``n`` vectors of uniform angle: whole points drawn from a ring until they fit.
+        """Return ``n`` integer vectors of uniform angle, by rejection from a ring.
 
-        Their length varies (1024 to 2048): only their direction is meant to be used.
+        Only their direction is meaningful; their length varies from 1024 to 2048.
         """
         found: list[Integers] = []
         missing = n
@@ -51,7 +51,7 @@ class RandomIntegers:
 
 
 def _geometric_steps(success: Fraction) -> Integers:
-    """Thresholds out of 2^31 at which the number of trials grows by one."""
+    """Cumulative probabilities of 1, 2, … trials, in units of 2^-31."""
     steps: list[int] = []
     failure = 1 - success
     left = failure

@@ -1,28 +1,29 @@
 """Shapes, white on black: rect (taller than wide?) and convex (is the white region convex?).
 
-Recipes of Larochelle et al. (ICML 2007); what the paper leaves open was read off the genuine rows.
+The recipes are those of Larochelle et al. (ICML 2007); what the paper does not specify was inferred
+from genuine rows.
 
-rect: an outline of a rectangle, one pixel wide. All 506 pairs of height and width from 4 pixels up
-to the image's that differ by 3 or more are equally likely, and so are all places where the
-rectangle fits. Label 1 = taller than wide. All 60 genuine rows at hand are such outlines. What is
-ours: only the random numbers. With 1000 training rows these matter, so the seed is the median of
-eight by the test error of a fixed SVM (``docs/rect_draws.py``, docs/datasets.md).
+rect: an outline of a rectangle, one pixel wide. Height and width are from 4 pixels up to the
+image's and differ by 3 or more; all 506 such pairs are equally likely, and so are all places where
+the rectangle fits. Label 1 = taller than wide. All 60 genuine rows we have are such outlines. Only
+the random numbers are ours. With 1000 training rows these matter, so of eight seeds we use the one
+with the median test error of a fixed SVM (``docs/rect_draws.py``, docs/datasets.md).
 
 convex:
 
-- a half-plane is made of two white pixels p and q drawn from the region as it is: its border goes
-  through p at a right angle to the line from p to q, and it holds the border and q (everything
-  where q is p);
-- a convex set: the whole image, cut by a geometric (.195) number of half-planes, each made from
-  the pixels that the ones before it left. The first cut that would leave fewer than 20 pixels is
-  not made and ends the set;
-- not convex: a union of 2 to 4 (uniform) such sets, with a geometric (.07) number of half-planes
-  and at least 11 pixels each, kept if some pixel inside the hull of the region is black (all
-  58 000 genuine images obey this definition);
-- the labels of the training file are fair coins; the test file has its 25 000 convex images first.
+- A half-plane is defined by two white pixels p and q drawn from the current region: its border goes
+  through p at a right angle to the line from p to q, and it contains the border and q (and
+  everything if q is p).
+- A convex set is the whole image cut by a geometric (.195) number of half-planes, each drawn from
+  the pixels that the previous ones left. The first cut that would leave fewer than 20 pixels is
+  not made and ends the set.
+- A set that is not convex is a union of 2 to 4 (uniform) such sets, with a geometric (.07) number
+  of half-planes and at least 11 pixels each. It is used if some pixel inside the region's hull is
+  black (all 58 000 genuine images satisfy this definition).
+- Labels of the training file are fair coin flips; the test file has its 25 000 convex images first.
 
-The paper's words are "location and orientation chosen uniformly at random" and "rejected if there
-were less than 19 pixels" (10 for the sets of a union). Area in pixels, test file:
+The paper says "location and orientation chosen uniformly at random" and "rejected if there were
+less than 19 pixels" (10 for the sets of a union). Area in pixels, test file:
 
                  mean   percentiles 5 / 25 / 50 / 75 / 95
     convex       298   23   72  242  499  729    genuine: 301   23   74  245  504  733
@@ -54,7 +55,7 @@ BATCH = 1024
 
 
 def generate_rect(spec: DatasetSpec, seed: int = RECT_SEED) -> Content:
-    """All rows of rect: pixels 0 or 1, uint8, and labels."""
+    """Generate all rows of rect: pixels 0 or 1, uint8, and labels."""
     n = spec.n_train_file + spec.n_test
     pairs = pairs_of_sides(4, spec.image)
     pairs = pairs[abs(pairs[:, 0] - pairs[:, 1]) >= 3]
@@ -65,7 +66,7 @@ def generate_rect(spec: DatasetSpec, seed: int = RECT_SEED) -> Content:
 
 
 def generate_convex(spec: DatasetSpec) -> Content:
-    """All rows of convex: pixels 0 or 1, uint8, and labels (1 = convex)."""
+    """Generate all rows of convex: pixels 0 or 1, uint8, and labels (1 = convex)."""
     integers = RandomIntegers(20070620)
     labels = integers.below(2, spec.n_train_file).astype(np.uint8)
     test_labels = np.repeat(np.array([1, 0], dtype=np.uint8), spec.n_test // 2)
@@ -88,24 +89,24 @@ class Rectangles:
 
     @property
     def labels(self) -> Labels:
-        """1 = taller than wide, 0 = wider, (n,)."""
+        """Labels (n,): 1 = taller than wide, 0 = wider."""
         return (self.height > self.width).astype(np.uint8)
 
     def inside(self, margin: int = 0) -> Regions:
-        """The pixels of each that are at least ``margin`` from all those outside it."""
+        """The pixels of each rectangle without a border of ``margin`` pixels."""
         rows = _span(self.image[0], self.top + margin, self.height - 2 * margin)
         columns = _span(self.image[1], self.left + margin, self.width - 2 * margin)
         return np.asarray(rows[:, :, None] & columns[:, None, :])
 
 
 def _span(size: int, first: Integers, length: Integers) -> Bits:
-    """Which of ``size`` lines are among the ``length`` from ``first`` on, (n, size)."""
+    """Mark the lines ``first`` to ``first + length - 1`` among ``size`` lines, (n, size)."""
     line = np.arange(size)
     return np.asarray((line >= first[:, None]) & (line < (first + length)[:, None]))
 
 
 def pairs_of_sides(least: int, image: tuple[int, int]) -> Integers:
-    """All (height, width) from ``least`` to the image's, shape (pairs, 2), to choose from."""
+    """All (height, width) from ``least`` to the image's, shape (pairs, 2)."""
     height, width = np.mgrid[least : image[0] + 1, least : image[1] + 1]
     return np.stack([height.ravel(), width.ravel()], axis=1)
 
@@ -113,7 +114,7 @@ def pairs_of_sides(least: int, image: tuple[int, int]) -> Integers:
 def draw_rectangles(
     integers: RandomIntegers, pairs: Integers, image: tuple[int, int], n: int
 ) -> Rectangles:
-    """Each of ``pairs`` is equally likely, and so is each place where the rectangle fits."""
+    """Draw uniformly from ``pairs`` and from the places where the rectangle fits."""
     height, width = pairs[integers.below(len(pairs), n)].T
     top = integers.below(image[0] + 1 - height, n)
     left = integers.below(image[1] + 1 - width, n)
@@ -121,7 +122,7 @@ def draw_rectangles(
 
 
 def _draw_regions(integers: RandomIntegers, image: tuple[int, int], labels: Labels) -> Regions:
-    """Convex regions where the label is 1, others where it is 0."""
+    """Draw a convex region for each label 1, and one that is not convex for each label 0."""
     regions = np.empty((len(labels), *image), dtype=np.bool_)
     n = int((labels == 1).sum())
     regions[labels == 1] = _draw_convex(integers, image, n)
@@ -138,7 +139,7 @@ def _draw_convex(integers: RandomIntegers, image: tuple[int, int], n: int) -> Re
 
 
 def _draw_non_convex(integers: RandomIntegers, image: tuple[int, int], n: int) -> Regions:
-    """``n`` unions of 2 to 4 convex sets that are not convex."""
+    """Draw ``n`` unions of 2 to 4 convex sets that are not convex themselves."""
     found = np.empty((n, *image), dtype=np.bool_)
     done = 0
     while done < n:
@@ -154,7 +155,7 @@ def _draw_non_convex(integers: RandomIntegers, image: tuple[int, int], n: int) -
 def _draw_sets(
     integers: RandomIntegers, image: tuple[int, int], n: int, stop: Fraction, least_area: int
 ) -> Regions:
-    """``n`` intersections of half-planes, each of at least ``least_area`` pixels."""
+    """Draw ``n`` intersections of half-planes, each of at least ``least_area`` pixels."""
     cuts = integers.geometric(stop, n)
     regions = np.ones((n, *image), dtype=np.bool_)
     active = np.arange(n)
@@ -169,12 +170,12 @@ def _draw_sets(
 
 
 def _draw_half_planes(integers: RandomIntegers, regions: Regions) -> Regions:
-    """For each region a half-plane made of two of its pixels."""
+    """Draw a half-plane for each region, defined by two of its pixels."""
     in_rows = regions.sum(axis=2, dtype=np.int64)
     area = in_rows.sum(axis=1)
     y, x = _white_pixel(regions, in_rows, integers.below(area, len(area)))
     far_y, far_x = _white_pixel(regions, in_rows, integers.below(area, len(area)))
-    # Pixel i is in if (i − p) · (q − p) >= 0: whole numbers, below 2^11 in the images of the set.
+    # It contains pixel i if (i − p) · (q − p) >= 0, in integers below 2^11 for images of the set.
     height, width = (np.arange(size, dtype=np.int16) for size in regions.shape[1:])
     across = (far_x - x)[:, None] * (width - x[:, None])
     down = (far_y - y)[:, None] * (height - y[:, None])
@@ -194,7 +195,7 @@ def _white_pixel(
 
 
 def outlines(white: Regions) -> tuple[Bits, Bits]:
-    """The law of rect: images (n, height, width) are outlines of one rectangle, 1 if it is tall."""
+    """The law of rect: which images (n, height, width) are outlines of one rectangle; labels."""
     rows, columns = np.asarray(white.any(axis=2)), np.asarray(white.any(axis=1))
     height, width = rows.sum(axis=1), columns.sum(axis=1)
     image = (white.shape[1], white.shape[2])
@@ -204,15 +205,15 @@ def outlines(white: Regions) -> tuple[Bits, Bits]:
 
 
 def convex_regions(white: Regions) -> tuple[Bits, Bits]:
-    """The law of convex: images are not all black, 1 if the white's hull is white."""
+    """The law of convex: which images (n, height, width) are not all black; labels."""
     return np.asarray(white.any(axis=(1, 2))), is_convex(white)
 
 
 def is_convex(regions: Regions) -> Bits:
-    """Whether each region holds every pixel centre of its convex hull, (n,).
+    """Whether each region contains every pixel centre in its convex hull, (n,).
 
-    The hull's edges in a row are the outermost chords between a row above and one below;
-    chords are compared in whole numbers, below 2^11 in the images of the set.
+    In a row, the edges of the hull are the outermost chords between a row above and a row below.
+    Chords are compared in integers, below 2^11 for images of the set.
     """
     _, height, width = regions.shape
     filled: Bits = np.asarray(regions.any(axis=2))

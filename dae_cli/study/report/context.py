@@ -1,10 +1,11 @@
-"""What REPORT.md and report.html show of a study, as data: computed once, printed by both."""
+"""The content of REPORT.md and report.html as data, computed once for both."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import fsum
 from pathlib import Path
 
 from dae_cli.config.dump import dump_yaml
@@ -31,28 +32,28 @@ TRIED_MD = "tried.md"
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What reports of both kinds of study show."""
+    """Content of the reports of both kinds of study."""
 
     study: ResolvedStudy
     command: str
-    """That made the runs."""
+    """Command that made the runs."""
     machine: str
-    """That the report was written on."""
+    """Machine on which the report was written."""
     rows: Sequence[RunRow]
 
     @property
     def title(self) -> str:
-        """The study's title, or its name."""
+        """The study's title, or its name if it has none."""
         return self.study.title or self.study.name
 
     @property
     def minutes(self) -> float:
-        """That the runs took, as the CSV has them."""
-        return sum(round(row.minutes or 0.0, 1) for row in self.rows)
+        """Total core minutes of the runs, rounded as in the CSV."""
+        return fsum(round(row.minutes or 0.0, 1) for row in self.rows)
 
     @property
     def changes(self) -> str:
-        """What `--set` changed."""
+        """Sentence on what `--set` changed; empty if nothing."""
         return provenance.changes(self.study, {row.cell for row in self.rows})
 
     @property
@@ -63,7 +64,7 @@ class Report:
 
     @property
     def footer(self) -> list[tuple[str, str]]:
-        """Command, commits, versions and so on, which the page ends with, as far as known."""
+        """Names and values of the provenance at the end of the page; unknown values are empty."""
 
         def each(column: str) -> str:
             values = dict.fromkeys(str(getattr(row, column)) for row in self.rows)
@@ -81,13 +82,13 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class TableReport(Report):
-    """What the reports of a study of a table show; `curves` are by run."""
+    """Content of the reports of a table study; `curves` are by run."""
 
     table: Sequence[TableRow]
     tests: Sequence[RunComparison]
     trials: Trials
     printed: PaperTable | None
-    """The table as the paper has it; None of a study of SAA and SdA."""
+    """Table 1 in the paper's form; None if the study has only SAA and SdA."""
     claims: Sequence[PaperClaim]
     tried: str
     curves: dict[str, Curves]
@@ -95,19 +96,19 @@ class TableReport(Report):
 
     @property
     def error_charts(self) -> list[ErrorSeries]:
-        """Those of the plot; none of a study that compares models, each at one destruction."""
+        """Series of the error plot; none if the study compares models, each at one destruction."""
         every = [dataset.errors for dataset in self.datasets]
         return [] if self.study.reference == "model" else [one for one in every if one is not None]
 
     @property
     def learning_charts(self) -> list[LearningSeries]:
-        """Those of the plot."""
+        """Series of the plot of learning curves."""
         every = [dataset.learning for dataset in self.datasets]
         return [one for one in every if any(run.curves.valid for run in one.runs)]
 
     @property
     def pairs(self) -> list[list[RunComparison]]:
-        """The comparisons of every two cells of which one is an SdA, seed by seed."""
+        """McNemar's tests of pairs with an SdA; one list of seeds per pair."""
         pairs: dict[tuple[str, str], list[RunComparison]] = {}
         for test in self.tests:
             if test.model_a.startswith("SdA-") or test.model_b.startswith("SdA-"):
@@ -116,29 +117,29 @@ class TableReport(Report):
 
     @property
     def baselines(self) -> list[tuple[str, str]]:
-        """Each data set of which cells are compared, and their baseline."""
+        """Data sets whose cells are compared, each with its baseline."""
         return [(one.name, one.baseline) for one in self.datasets if one.baseline]
 
     @property
     def models(self) -> str:
-        """The names of models that occur, spelt out."""
+        """Explanation of the models' names."""
         printed = self.printed.headings if self.printed else ()
         papers = (row.paper_model for row in self.table)
         return cells.spelt_out([*(row.model for row in self.table), *papers, *printed])
 
     @property
     def several_seeds(self) -> bool:
-        """Whether some cell has several seeds with a result."""
+        """Whether a cell has several seeds with a result."""
         return any(row.sd_over_seeds is not None for row in self.table)
 
     @property
     def levels(self) -> list[float]:
-        """Destructions that occur, in percent."""
+        """Destructions of the study, in percent."""
         return sorted({0.0} | {r.destruction_percent for r in self.table if is_autoencoder(r)})
 
     @property
     def image_sizes(self) -> str:
-        """Sizes of the images that filters are of: ``12 × 10``, of colours ``12 × 10 × 3``."""
+        """Sizes of the filters' images: ``12 × 10``, or ``12 × 10 × 3`` for colours."""
         images = [
             shown.filters.image for dataset in self.datasets for shown in dataset.filters.shown
         ]
@@ -146,7 +147,7 @@ class TableReport(Report):
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """The place of each run in the list of runs."""
+        """Position of each run in the list of runs."""
         return {row.run: place for place, row in enumerate(self.rows)}
 
 
@@ -160,9 +161,9 @@ def table_report(
     command: str,
     machine: str,
 ) -> TableReport:
-    """Return what the reports of a study of a table show; its trials are those in `source`.
+    """Return the content of the reports of a table study, with the trials in `source`.
 
-    Raises RunFolderError where a run's folder, search.csv or search_earlier.csv is damaged.
+    Raises RunFolderError if a run's folder, search.csv or search_earlier.csv is damaged.
     """
     searched = (read_rows(source / name, TrialRow) for name in (SEARCH_CSV, EARLIER_CSV))
     trials = Trials(*searched)
@@ -203,16 +204,16 @@ def table_report(
 
 @dataclass(frozen=True)
 class Trials:
-    """What the files of a study's searches hold."""
+    """Trials of a study's searches."""
 
     selecting: Sequence[TrialRow]
-    """The rows of search.csv, which the settings rest on."""
+    """Rows of search.csv, from which the settings were selected."""
     earlier: Sequence[TrialRow]
-    """Those of search_earlier.csv."""
+    """Rows of search_earlier.csv."""
 
     @property
     def counts(self) -> list[tuple[str, ...]]:
-        """The trials of each cell, and of all together; none where nothing was searched.
+        """Counts of trials per cell and in total; empty without a search.
 
         Cell, sampler, trials, complete, pruned, failed, minutes, earlier trials and their minutes.
         """
@@ -231,9 +232,9 @@ class Trials:
 
     @property
     def values(self) -> list[tuple[TrialRow, list[tuple[str, list[str], str]]]]:
-        """Each cell's selected trial, and by key every value that its trials had and the selected.
+        """Each cell's selected trial, and by setting all values tried and the selected one.
 
-        None where no trial was completed.
+        Cells without a completed trial are left out.
         """
         values = []
         for name in dict.fromkeys(trial.cell for trial in self.selecting):
@@ -248,14 +249,14 @@ def _counts(name: str, own: Sequence[TrialRow], earlier: Sequence[TrialRow]) -> 
     states = [trial.state for trial in own]
     complete, pruned = states.count("complete"), states.count("pruned")
     counts = [len(own), complete, pruned, len(own) - complete - pruned]
-    minutes = [sum(t.minutes or 0.0 for t in trials) for trials in (own, earlier)]
+    minutes = [fsum(t.minutes or 0.0 for t in trials) for trials in (own, earlier)]
     samplers = " ".join(dict.fromkeys(trial.sampler for trial in own))
     numbers = [*map(str, counts), f"{minutes[0]:.0f}", str(len(earlier)), f"{minutes[1]:.0f}"]
     return name, samplers, *numbers
 
 
 def _values_of(key: str, trials: Sequence[TrialRow]) -> list[str]:
-    """Every value of a setting: numbers by size, words after them."""
+    """Return all values of a setting: numbers by size, then words."""
 
     def by_size(value: str) -> tuple[float, str]:
         try:
@@ -266,13 +267,13 @@ def _values_of(key: str, trials: Sequence[TrialRow]) -> list[str]:
     return sorted({trial.settings[key] for trial in trials if key in trial.settings}, key=by_size)
 
 
-# What people tried
+# tried.md
 
 
 def _read_tried(study: ResolvedStudy, source: Path) -> str:
-    """Return the study's tried.md, or its copy in the results where the study's folder is not here.
+    """Return the study's tried.md, or its copy in the results if the study's folder is not here.
 
-    Empty where there is none, or nothing in it.
+    Empty if there is none.
     """
     folder = study.source if (study.source / STUDY_FILE).exists() else source
     try:

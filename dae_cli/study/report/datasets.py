@@ -1,4 +1,4 @@
-"""One data set of a report: its rows, the points of its charts, its filters, and what names them.
+"""Content of a report for one data set: rows, points of charts, filters and labels.
 
 Plots and page share the points.
 """
@@ -32,12 +32,12 @@ from dae_cli.study.tables.paired import Comparison, Contender, baseline_of, comp
 from dae_cli.study.tables.paper_table import NO_NUMBER, best_and_overlapping
 
 AUTOENCODERS = ("SAA", "SdA", "AE", "DAE")
-"""Beginnings of the names of models that a destruction is said of."""
+"""Beginnings of the names of models that are labelled with their destruction."""
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetResults:
-    """One data set of a table's study, with the rows that it has of runs.csv and table.csv."""
+    """One data set of a table study, with its rows of runs.csv and table.csv."""
 
     study: ResolvedStudy
     runs: Sequence[RunRow]
@@ -45,16 +45,16 @@ class DatasetResults:
     learning: LearningSeries
     filters: FilterSheets
     contenders: Sequence[Contender]
-    """Its cells that have a test error."""
+    """Cells with a test error."""
 
     @cached_property
     def baseline(self) -> str:
-        """The cell that the others are compared with; empty where there are no others."""
+        """Cell that the others are compared with; empty if there are no others."""
         return baseline_of(self.contenders).cell if len(self.contenders) > 1 else ""
 
     @cached_property
     def compared(self) -> tuple[list[Comparison], list[str]]:
-        """The other cells beside the baseline, and what is not compared, with the reason."""
+        """Comparisons of the other cells with the baseline, and notes on what they leave out."""
         return compare(self.contenders, self.baseline) if self.baseline else ([], [])
 
     @property
@@ -63,12 +63,12 @@ class DatasetResults:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Of its cells, such as `SdA-3, 25 %`."""
+        """Labels of its cells, such as `SdA-3, 25 %`."""
         return labels_of(self.table, self.study.changed)
 
     @cached_property
     def bold(self) -> set[str]:
-        """Cells that the paper would print bold."""
+        """Cells that are bold by the paper's rule."""
         numbers = [
             NO_NUMBER if row.verdict == CALIBRATED else (row.test_error_percent, row.half_width_95)
             for row in self.table
@@ -78,30 +78,30 @@ class DatasetResults:
 
     @cached_property
     def errors(self) -> ErrorSeries | None:
-        """Errors over destruction; None where two cells share a place."""
+        """Errors by destruction; None if two cells have the same model and destruction."""
         return error_series(self.study, self.table)
 
     @property
     def origin(self) -> str:
-        """Where its data are from."""
+        """Origin of its data."""
         return cells.origin(self.runs[0])
 
     @property
     def has_levels(self) -> bool:
-        """Whether there are errors of ours at several destructions."""
+        """Whether we have errors at several destructions."""
         return self.errors is not None and len(self.errors.ours) > 1
 
     @property
     def intervals(self) -> list[Interval | None]:
-        """Every interval of its cells, which share a scale in the page's table."""
+        """All intervals of its cells, which share a scale in the page's table."""
         return [error for row in self.table for error in (our_error(row), paper_error(row))]
 
     def row_of(self, cell: str) -> TableRow:
-        """The row of table.csv of a cell."""
+        """Return the row of table.csv for a cell."""
         return next(row for row in self.table if row.cell == cell)
 
     def details(self, row: TableRow) -> list[tuple[str, str]]:
-        """What the page shows of a cell on request, as far as there is any."""
+        """Return the details of a cell for the page; unknown values are empty."""
         valid, wrong = row.valid_error_percent, row.n_wrong.replace(" ", ", ")
         odd = [run for run in self.runs if run.cell == row.cell and run.remark and not run.error]
         return [
@@ -110,7 +110,7 @@ class DatasetResults:
             ("seeds", row.seeds.replace(" ", ", ")),
             ("wrong", f"{wrong} of {row.n_test} test rows" if row.n_test else ""),
             ("validation error", "" if valid is None else f"{valid:.2f} %"),
-            ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} of one core, all seeds"),
+            ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} on one core, all seeds"),
             ("data", cells.origin(row)),
             ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
             ("numerics", row.numerics),
@@ -128,38 +128,38 @@ def dataset_results(
     curves: Mapping[str, Curves],
     contenders: Sequence[Contender],
 ) -> DatasetResults:
-    """Return what there is of a data set; what is given has no other. `curves`: by run."""
+    """Return the content for one data set, to which all arguments belong. `curves`: by run."""
     filters = filter_sheets(study, [row for row in rows if not row.error], saved)
     learning = learning_series(rows, table, labels_of(table, study.changed), curves)
     return DatasetResults(study, rows, table, learning, filters, contenders)
 
 
-# Its filters
+# Filters
 
 
 @dataclass(frozen=True, eq=False)
 class FilterSheets:
-    """The first filters of the runs on one data set, and the sheets of them."""
+    """First-layer filters of the runs on one data set, and their sheets."""
 
     study: ResolvedStudy
     shown: Sequence[ShownFilters]
     limit: float
-    """The weight that is white in every sheet."""
+    """The weight shown as white in all sheets."""
 
     @property
     def rows(self) -> list[RunRow]:
-        """Of the runs, in their order."""
+        """Rows of the runs, in order."""
         return [one.row for one in self.shown]
 
     @property
     def by_destruction(self) -> bool:
-        """Whether cells are autoencoders, each at a destruction of its own."""
+        """Whether all cells are autoencoders with different destructions."""
         levels = {row.cell: row.destruction_percent for row in self.rows}
         return all(map(is_autoencoder, self.rows)) and len(set(levels.values())) == len(levels)
 
     @property
     def same_start(self) -> bool:
-        """Whether there are several, and their first layers began with the same weights."""
+        """Whether there are several runs whose first layers started from the same weights."""
         experiments = {cell.cell: cell.experiment for cell in self.study.all_cells}
         starts = set()
         for row in self.rows:
@@ -171,10 +171,10 @@ class FilterSheets:
 
     @property
     def whole(self) -> list[tuple[str, str]]:
-        """Title and file name of the sheet of all runs.
+        """Title and file name of the sheet that shows all runs.
 
-        It is there where their cells differ in destruction: units can be followed from one panel to
-        the next.
+        It exists only if the cells differ in destruction, so that units can be followed from panel
+        to panel.
         """
         names = {row.dataset for row in self.rows} if self.by_destruction else ()
         return [(f"{name}, every destruction", f"{SHEETS}/{name}.png") for name in names]
@@ -191,7 +191,7 @@ class FilterSheets:
         return tiles_for(max(len(one.filters.weights) for one in self.shown))
 
     def caption(self, rows: Sequence[RunRow]) -> str:
-        """What a sheet of some of the runs says of its units and places."""
+        """Return the caption of a sheet of some of the runs."""
         units = max(len(one.filters.weights) for one in self.shown)
         seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
         start = ", from the same initial weights" if self.same_start else ""
@@ -202,13 +202,13 @@ class FilterSheets:
 
 
 def filter_sheets(study: ResolvedStudy, done: Sequence[RunRow], saved: SavedRuns) -> FilterSheets:
-    """Return the filters of runs on one data set; RunFolderError for a damaged checkpoint."""
+    """Return the filters of runs on one data set; RunFolderError if a checkpoint is damaged."""
     dataset = study.dataset(done[0].dataset) if done else ""
     return FilterSheets(study, *saved.shown_filters(done, dataset, _image(study, done)))
 
 
 def _image(study: ResolvedStudy, rows: Sequence[RunRow]) -> ImageShape | None:
-    """Height and width of the patches or images that runs learned from; None if not known."""
+    """Return height and width of the runs' patches or images; None if not known."""
     names = {row.cell for row in rows}
     for experiment in (cell.experiment for cell in study.all_cells if cell.cell in names):
         if isinstance(experiment, FilterExperiment) and experiment.patches:
@@ -217,7 +217,7 @@ def _image(study: ResolvedStudy, rows: Sequence[RunRow]) -> ImageShape | None:
     return spec.tile if spec else None
 
 
-# Names, and what cells have in common
+# Labels
 
 
 def is_autoencoder(row: RunRow | TableRow) -> bool:
@@ -228,9 +228,9 @@ def is_autoencoder(row: RunRow | TableRow) -> bool:
 def labels_of(
     rows: Sequence[RunRow] | Sequence[TableRow], changed: Collection[str]
 ) -> dict[str, str]:
-    """Return by cell its model and destruction, and its name where several cells share these.
+    """Return labels by cell: model and destruction, and the cell's name if these are not unique.
 
-    `rows`: of one data set; `changed`: cells that are not what their files say.
+    `rows`: rows of one data set; `changed`: cells whose settings differ from their files.
     """
     texts = {}
     for row in rows:
@@ -242,13 +242,13 @@ def labels_of(
     return {cell: f"{text} ({names[cell]})" for cell, text in texts.items()}
 
 
-# The points of its charts
+# Points of the charts
 
 
 def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries | None:
-    """Return the errors of autoencoders on one data set, whose rows these are, by destruction.
+    """Return the errors of autoencoders by destruction; `table`: rows of one data set.
 
-    None where there are none of ours, or where two of one model share a destruction.
+    None if we have no errors, or if two cells have the same model and destruction.
     """
     table = [row for row in table if is_autoencoder(row)]
     done = sorted((row for row in table if our_error(row)), key=lambda row: row.destruction_percent)
@@ -283,16 +283,16 @@ def _point(whose: str, level: float, interval: Interval, model: str) -> ErrorPoi
 
 
 def _errors_of_seeds(row: TableRow) -> tuple[float, ...]:
-    """The errors of a cell's seeds, if there are several."""
+    """Return the errors of a cell's seeds if there are several."""
     wrong = row.n_wrong.split()
     return tuple(100.0 * int(n) / (row.n_test or 1) for n in wrong) if len(wrong) > 1 else ()
 
 
 def _models_of(study: ResolvedStudy, rows: Sequence[TableRow]) -> dict[str, str]:
-    """Return by cell the model whose errors a line joins; empty where all are of one.
+    """Return by cell the name of the line that joins its errors; empty if there is one line.
 
-    An SAA is the SdA of no destruction. Cells of other layers or of another corruption are of
-    another model.
+    An SAA is on the line of the SdA, as its destruction 0. Cells with other layers or another kind
+    of corruption are on other lines.
     """
     experiments = {cell.cell: cell.experiment for cell in study.all_cells}
     built: dict[str, str] = {}
@@ -339,14 +339,14 @@ def learning_series(
 
 
 def our_error(row: TableRow) -> Interval | None:
-    """Our error of a cell, if it has one."""
+    """Return our error of a cell, if it has one."""
     if row.test_error_percent is None or row.half_width_95 is None:
         return None
     return Interval(row.test_error_percent, row.half_width_95)
 
 
 def paper_error(row: TableRow) -> Interval | None:
-    """The error that the paper prints for a cell, if it does."""
+    """Return the published error of a cell, if there is one."""
     if row.paper_error_percent is None or row.paper_half_width_95 is None:
         return None
     return Interval(row.paper_error_percent, row.paper_half_width_95)

@@ -1,6 +1,6 @@
-"""The photographs that a study learned from, small and named: their picture, and how it is read.
+"""The picture of a study's training photographs, small and with names: writing and reading it.
 
-Like a sheet of filters, the picture is all there is of them after a clone.
+As with sheets of filters, this picture is all that a clone has of them.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from dae_cli.study.report.saved_runs import read_sheet, write_sheet
 
 COLUMNS, MOST = 5, 40
 SIDE = 120
-"""Pixels of the square in which a photograph is shown whole, mid grey around it."""
+"""Side in pixels of the square that shows a whole photograph, padded with mid grey."""
 _NAMES, _UNDER = "Photographs", "Under"
-"""What the picture says of itself: names, a line each, and the pixels of each under its tile."""
+"""Metadata keys of the picture: names (one per line), and height in pixels below each tile."""
 
 
 @dataclass(frozen=True, eq=False)
 class Photographs:
-    """What the picture of them has."""
+    """Content of the picture."""
 
     caption: str
     names: Sequence[str]
     small: Sequence[bytes]
-    """A PNG of each."""
+    """A PNG per photograph."""
 
 
 def save_photographs(scenes: Scenes, path: Path, title: str) -> None:
-    """Save the picture of the first photographs, by their names."""
+    """Save the picture of the first photographs with their names."""
     chosen = {drawable(name).replace("\n", "?"): grey for name, grey in [*scenes.items()][:MOST]}
     tiles = np.array([_small(grey) for grey in chosen.values()])
     caption = "Learned from these photographs, in grey"
@@ -62,7 +62,7 @@ def _small(grey: Greys) -> Greys:
 
 
 def read_photographs(path: Path) -> Photographs | None:
-    """Return what a picture of photographs has; None where there is none that dae drew."""
+    """Return the content of a picture of photographs; None if it is missing or not drawn by dae."""
     with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
         _, sheet = read_sheet(path)
         names = png_text(path, _NAMES).split("\n")

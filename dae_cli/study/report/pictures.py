@@ -1,4 +1,4 @@
-"""The pictures of a study of a table: error against destruction, learning curves, filters."""
+"""Pictures of a table study: error against destruction, learning curves, filters."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from dae_cli.study.run.job import SHEETS
 
 ERRORS_PNG, CURVES_PNG = "error_vs_destruction.png", "learning_curves.png"
 _TITLE = ": first-layer filters, "
-"""Between the names of study and data set, in what a sheet says of itself."""
+"""Text between study and data set in a sheet's metadata title."""
 
 
 def save_pictures(report: TableReport, out: Path, formats: Collection[str] = ()) -> None:
-    """Save every picture that is not there already, and remove those of former cells.
+    """Save all pictures that do not exist yet, and remove those of former cells.
 
-    `formats`: as `figures.saving.picture_files` has them.
+    `formats`: see `figures.saving.picture_files`.
     """
     if report.error_charts:
         for path in picture_files(out / ERRORS_PNG, formats):
             plot_errors(report.error_charts, path)
     else:
-        remove_picture(out / ERRORS_PNG)  # of cells that the table had before
+        remove_picture(out / ERRORS_PNG)  # left by former cells
     if report.learning_charts:
         for path in picture_files(out / CURVES_PNG, formats):
             plot_learning(report.learning_charts, path)
@@ -49,12 +49,12 @@ def save_pictures(report: TableReport, out: Path, formats: Collection[str] = ())
 
 
 def remove_sheets(study: ResolvedStudy, out: Path, keep: Collection[str]) -> None:
-    """Remove the sheets of former cells; `keep`: names of cells, and of data sets."""
+    """Remove the sheets of former cells; `keep`: names of current cells and data sets."""
     remove_pictures(out / SHEETS, f"{study.name}{_TITLE}", keep)
 
 
 def _save_whole(filters: FilterSheets, out: Path, formats: Collection[str]) -> None:
-    """Save the sheet of all runs of a data set, if there is one."""
+    """Save the sheet that shows all runs of a data set, if there is one."""
     shown = filters.shown
     for _, name in filters.whole:
         if paths := _undrawn(filters, shown, out / name, formats):
@@ -71,7 +71,7 @@ def _save_whole(filters: FilterSheets, out: Path, formats: Collection[str]) -> N
 
 
 def save_sheets(filters: FilterSheets, out: Path, formats: Collection[str] = ()) -> None:
-    """Save the sheet of each run, from which its filters can be read again."""
+    """Save one sheet per run, from which the filters can be read again."""
     for one, (title, name) in zip(filters.shown, filters.single, strict=True):
         if paths := _undrawn(filters, [one], out / name, formats):
             _save_sheet(filters, one, paths, title)
@@ -80,7 +80,7 @@ def save_sheets(filters: FilterSheets, out: Path, formats: Collection[str] = ())
 def _undrawn(
     filters: FilterSheets, shown: Sequence[ShownFilters], png: Path, formats: Collection[str]
 ) -> list[Path]:
-    """The files of a sheet but for a PNG of these filters, if they are known from PNGs alone."""
+    """Return the files to draw; an existing PNG of these filters is kept if they come from PNGs."""
     runs = ", ".join(one.row.run for one in shown)
     known = all(one.sheet_limit == filters.limit for one in shown)
     paths = picture_files(png, formats)
@@ -90,16 +90,16 @@ def _undrawn(
 def add_runs(
     study: ResolvedStudy, out: Path, new: Sequence[RunRow], rows: Sequence[RunRow]
 ) -> None:
-    """Write the curves of runs that have just ended, and the sheets of those that their cells show.
+    """Write the curves of runs that have just ended, and their sheets if their cells show them.
 
-    The caller holds the lock of the tables. A study that is stopped so leaves what it has, whether
-    or not its run folders come along. `rows`: of runs.csv.
+    A stopped study then keeps both even without its run folders. The caller has locked the tables.
+    `rows`: rows of runs.csv.
     """
     if not new:
         return
     done, names = [row for row in rows if not row.error], {row.run for row in new}
     saved = read_saved_runs(out)
-    # What is saved of a new run may be of an earlier one in its place.
+    # Saved curves of a new run may belong to an earlier run with the same name.
     known = {run: curves for run, curves in saved.curves.items() if run not in names}
     every = {row.run: known.get(row.run) or saved.curves_of(row.run) for row in done}
     write_curves(out, {run: curves for run, curves in every.items() if curves is not None})
@@ -116,7 +116,7 @@ def add_runs(
 def _save_sheet(
     filters: FilterSheets, one: ShownFilters, paths: Sequence[Path], title: str
 ) -> None:
-    """Save the sheet of one of the runs, from which its filters can be read again."""
+    """Save the sheet of one run, from which the filters can be read again."""
     caption = filters.caption([one.row])
     sheet = filter_sheet(
         [one.filters], filters.tiles, limit=filters.limit, title=title, caption=caption
@@ -126,7 +126,7 @@ def _save_sheet(
 
 
 def _metadata(filters: FilterSheets, rows: Sequence[RunRow]) -> dict[str, str]:
-    """What a sheet says of itself."""
+    """Return the metadata of a sheet."""
     return {
         "Title": f"{filters.study.name}{_TITLE}{rows[0].dataset}",
         "Runs": ", ".join(row.run for row in rows),

@@ -1,6 +1,6 @@
-"""REPORT.md and report.html from what they show, and what an earlier REPORT.md was written with.
+"""Rendering of REPORT.md, report.html and LaTeX, and reading of an earlier REPORT.md.
 
-The same report gives the same bytes. On the page every value is escaped.
+The same report always gives the same bytes. In report.html all values are escaped.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from dae_cli.study.report.pictures import CURVES_PNG, ERRORS_PNG
 from dae_cli.study.report.saved_runs import ShownFilters
 from dae_cli.study.rows import TableRow
 from dae_cli.study.tables import cells, claims, provenance
-from dae_cli.study.tables.paired import BASELINE_RULE
+from dae_cli.study.tables.paired import BASELINE_RULE, METHOD
 
 REPORT, PAGE = "REPORT.md", "report.html"
 FENCE = "```"
 MOST_VALUES = 8
-"""Of one setting that was searched; of more, lowest, selected and highest are shown."""
+"""Maximum number of values shown for a setting; otherwise only lowest, highest and selected."""
 SYMBOLS = {
     "better": "✓",
     "matches": "≈",
@@ -43,36 +43,36 @@ SYMBOLS = {
     "calibrated": "=",
     "failed": "!",
 }
-"""A symbol for each verdict, so that colour is never needed to distinguish them."""
+"""Symbols of the verdicts, so that they do not depend on colour."""
 
 
 def report_markdown(report: Report) -> str:
-    """Return the text of REPORT.md, of a study of a table or on filters."""
+    """Return the text of REPORT.md, for table studies and filter studies."""
     text = _environment().get_template("REPORT.md.j2").render(report=report)
     return text.strip() + "\n"
 
 
 def report_page(report: Report) -> str:
-    """Return the text of report.html, of a study of a table or on filters."""
+    """Return the text of report.html, for table studies and filter studies."""
     name = "filters.html.j2" if report.study.is_filter_study else "report.html.j2"
     return _environment().get_template(name).render(report=report)
 
 
 def table_markdown(table: Sequence[TableRow]) -> str:
-    """Return the table ours | paper | gap | verdict of rows of table.csv, in percent."""
+    """Return rows of table.csv as the table ours | paper | gap | verdict, in percent."""
     macros: Any = _environment().get_template("macros.md.j2").module
     return str(macros.ours_and_papers(table, ())).strip()
 
 
 def report_table(report: TableReport) -> str:
-    """Return the table of a report in Markdown, with the paper's numbers where there are any."""
+    """Return the table of a report in Markdown, with the paper's numbers if there are any."""
     macros: Any = _environment().get_template("macros.md.j2").module
     table = macros.ours if report.study.is_own_data_study else macros.ours_and_papers
     return str(table(report.table, report.study.changed)).strip() + "\n"
 
 
 def report_latex(report: TableReport) -> str:
-    """Return the table of a report in LaTeX: of a study of several models in the paper's form."""
+    """Return the table of a report in LaTeX, in the paper's form if there are several models."""
     names = cells.names(report.table, report.study.changed)
     by_cell = dict(zip((row.cell for row in report.table), names, strict=True))
     template = _environment().get_template("table.tex.j2")
@@ -80,7 +80,7 @@ def report_latex(report: TableReport) -> str:
 
 
 def recorded_command(out: Path) -> str:
-    """Return the command that the REPORT.md of a folder names; empty where it names none."""
+    """Return the command named in the REPORT.md of a folder; empty if there is none."""
     line = re.search(
         r"^(?:Made|Put together) by (`+)(.+?)\1 (?:at|from) ", _text_of(out), re.MULTILINE
     )
@@ -88,8 +88,10 @@ def recorded_command(out: Path) -> str:
 
 
 def recorded_machine(out: Path) -> str:
-    """Return the machine that the REPORT.md of a folder names; empty where it names none."""
-    machines = re.findall(r"^Written on (.+); one thread a run, ", _text_of(out), re.MULTILINE)
+    """Return the machine named in the REPORT.md of a folder; empty if there is none."""
+    machines = re.findall(
+        r"^Written on (.+); one thread (?:a|per) run, ", _text_of(out), re.MULTILINE
+    )
     return str(machines[-1]) if machines else ""
 
 
@@ -112,7 +114,7 @@ def _environment() -> Environment:
     )
     own = files("dae_cli.study.report").joinpath("templates")
     environment.globals.update(
-        # Our own files, and the only text that is not escaped.
+        # Only these files of our own are not escaped.
         style=Markup(own.joinpath("report.css").read_text(encoding="utf-8")),
         filters_style=Markup(own.joinpath("filters.css").read_text(encoding="utf-8")),
         script=Markup(own.joinpath("report.js").read_text(encoding="utf-8")),
@@ -123,6 +125,7 @@ def _environment() -> Environment:
         paper_marks=MARKS,
         comparison_columns=claims.COMPARISON_COLUMNS,
         baseline_rule=BASELINE_RULE,
+        comparison_method=METHOD,
         most_values=MOST_VALUES,
         changed_lead=provenance.CHANGED,
         mixed_lead=provenance.MIXED,
@@ -154,7 +157,7 @@ def _environment() -> Environment:
 
 
 def tried_markdown(text: str) -> str:
-    """Return the text of tried.md with its headings below those of the report."""
+    """Return the text of tried.md with its headings one level below those of the report."""
     lines, fenced = [], False
     for line in plain(text.replace("\r\n", "\n").replace("\t", "    ")).split("\n"):
         fenced ^= line.lstrip().startswith(FENCE)
@@ -165,26 +168,27 @@ def tried_markdown(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return a text as one piece of code in Markdown, whatever backticks it holds."""
+    """Return a text as one piece of code in Markdown, even if it contains backticks."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{space}{text}{space}{fence}"
 
 
 def in_table(text: str) -> str:
-    """Return a name as a cell of a Markdown table shows it, whatever it holds."""
+    """Escape a name for a cell of a Markdown table."""
     return re.sub(r"[|*<`\[\\]", r"\\\g<0>", text)
 
 
 def link(path: str) -> str:
-    """Return a path as the target of a Markdown link."""
+    """Escape a path for the target of a Markdown link."""
     return quote(path, safe="/+=,~")
 
 
 _LATEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-        **{letter: f"{{{letter}}}" for letter in "[*"},  # which a line's end would take for its own
+        # After a line break, LaTeX would read [ and * as its arguments.
+        **{letter: f"{{{letter}}}" for letter in "[*"},
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
@@ -202,21 +206,21 @@ _LATEX = str.maketrans(
 
 
 def latex(text: str) -> str:
-    """Return a text as LaTeX prints it, whatever it holds."""
+    """Escape a text for LaTeX, on one line."""
     return one_line(text).translate(_LATEX)
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line, such as that of a comment."""
+    """Return a text on one line, for a comment."""
     return " ".join(plain(text).split())
 
 
 def either(values: Iterable[object]) -> str:
-    """Return the value that all are, else all of them."""
+    """Return the common value, or all values if they differ."""
     texts = list(map(str, values))
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
 def page_sheet(shown: ShownFilters, limit: float) -> PageSheet:
-    """Return the image of a run's filters in the page."""
+    """Return the image of a run's filters for the page."""
     return PageSheet(tiles_of(shown.filters.weights, shown.filters.image, limit))

@@ -1,8 +1,8 @@
-"""Curves and filters of runs: from their folders, else as the results folder has them.
+"""Curves and filters of runs, from their folders or from copies in the results folder.
 
-Run folders are not committed, and a study may be run in parts. curves.csv has the curves of every
-run, and each sheet in filters/ names its run, its grey limit and the place of its tiles. A run's
-name holds the digest of its settings, data and numerics, so what is saved of a run stays true.
+Run folders are not committed, and a study may be run in parts. So curves.csv has the curves of all
+runs, and each sheet in filters/ names its run, its grey limit and the positions of its tiles. The
+name of a run contains the digest of its settings, data and numerics, so copies never get outdated.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS, SHEETS
 
 CURVES_CSV = "curves.csv"
 _LIMIT, _TILES = "Limit", "Tiles"
-"""What a sheet of one run says of itself: the weight that is white, and where its tiles are."""
+"""Metadata keys of a sheet of one run: the weight shown as white, and positions of the tiles."""
 _VALID = "validation error"
 _MOST_PIXELS = 3000
-"""Of a sheet's width and height."""
+"""Maximum width and height of a sheet."""
 _WITHOUT_FILTERS = ("NNet", "SVM")
-"""Beginnings of the names of models whose first layer was not pretrained, or that have none."""
+"""Beginnings of the names of models without a pretrained first layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class SavedSheet:
-    """The filters of a run as its sheet has them."""
+    """The filters of a run, read from its sheet."""
 
     picture: Greys
     """The pixels of the PNG."""
     grid: Grid
     units: int
-    """Of which the grid has tiles."""
+    """Number of units in the grid."""
     limit: float
-    """The weight that is white."""
+    """The weight shown as white."""
 
     def greys(self, image: ImageShape) -> Greys | None:
-        """The greys (units, inputs) of filters of such images; None where its tiles are no such."""
+        """Return the greys (units, inputs) of the filters; None if tiles do not fit the image."""
         of_colours = (self.picture.ndim > 2, len(image) > 2)
         sides = zip(self.grid.tile, image[:2], strict=True)
         if len(set(of_colours)) > 1 or any(tile % pixels for tile, pixels in sides):
@@ -59,29 +59,29 @@ class SavedSheet:
 
 @dataclass(frozen=True, eq=False)
 class ShownFilters:
-    """The first filters of a run, turned as the images are looked at."""
+    """The first-layer filters of a run, oriented like the images."""
 
     row: RunRow
     filters: Filters
-    """Those of a sheet are as near as its greys."""
+    """Weights read from a sheet are rounded to its greys."""
     sheet_limit: float | None = None
-    """The grey limit of the sheet that they are taken from; None: of a run's folder."""
+    """Grey limit of the sheet they were read from; None if read from a run's folder."""
 
 
 @dataclass(frozen=True, eq=False)
 class SavedRuns:
-    """What there is of runs, by their names."""
+    """Run folders, and saved curves and sheets by the names of runs."""
 
     runs: Path
-    """The folder of the run folders."""
+    """The folder that contains the run folders."""
     curves: Mapping[str, Curves]
-    """As the results folder has them, like the sheets."""
+    """Curves in the results folder."""
     sheets: Mapping[str, SavedSheet]
 
     def curves_of(self, run: str) -> Curves | None:
-        """Return the thinned curves of a run that is done; None where nothing has them.
+        """Return the thinned curves of a completed run; None if they are not available.
 
-        Raises RunFolderError where its metrics.csv is damaged.
+        Raises RunFolderError if its metrics.csv is damaged.
         """
         path = self.runs / run / METRICS
         if not path.is_file():
@@ -96,17 +96,17 @@ class SavedRuns:
                     "run away"
                 )
             line = cost.setdefault(row.layer or 0, []) if row.phase == "pretrain" else valid
-            line.append((row.epoch, float(f"{value:.4g}")))  # to what can be seen
+            line.append((row.epoch, float(f"{value:.4g}")))  # visible precision
         return Curves(simplified(valid), tuple(simplified(cost[layer]) for layer in sorted(cost)))
 
     def shown_filters(
         self, rows: Sequence[RunRow], dataset: str, image: ImageShape | None
     ) -> tuple[list[ShownFilters], float]:
-        """Return the filters of a data set's runs, of each cell's first seed, and their grey limit.
+        """Return the filters of each cell's first seed on a data set, and their grey limit.
 
-        A run whose folder is elsewhere is shown as its sheet has it, of such images. Where such
-        sheets have one grey scale, all are drawn on it: two are never mixed. Raises RunFolderError
-        for a damaged checkpoint.
+        If a run's folder is not here, its filters are read from its sheet. If all such sheets have
+        the same grey scale, all filters use it; scales are never mixed. Raises RunFolderError for a
+        damaged checkpoint.
         """
         shown = [one for row in first_seeds(rows) if (one := self._shown(row, dataset, image))]
         limits = {one.sheet_limit for one in shown} - {None}
@@ -126,14 +126,14 @@ class SavedRuns:
 
 
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
-    """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
+    """Return the rows whose filters are shown: the first seed of each cell that has filters."""
     rows = [row for row in rows if not row.model.startswith(_WITHOUT_FILTERS)]
     first = lowest_seeds(rows)
     return [row for row in rows if row is first[row.cell]]
 
 
 def read_saved_runs(out: Path) -> SavedRuns:
-    """Read curves.csv of a results folder, and those sheets in it that dae drew."""
+    """Read curves.csv of a results folder, and the sheets in it that dae drew."""
     sheets = {}
     for path in sorted((out / SHEETS).glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
@@ -143,7 +143,7 @@ def read_saved_runs(out: Path) -> SavedRuns:
 
 
 def read_curves(out: Path) -> dict[str, Curves]:
-    """Read curves.csv, if there is one; RunFolderError where dae did not write it."""
+    """Read curves.csv, if there is one; RunFolderError if dae did not write it."""
     curves: dict[str, Curves] = {}
     for row in read_rows(out / CURVES_CSV, CurveRow):
         cost = curves[row.run].cost if row.run in curves else ()
@@ -153,7 +153,7 @@ def read_curves(out: Path) -> dict[str, Curves]:
 
 
 def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
-    """Write curves.csv; the caller holds the lock of the tables."""
+    """Write curves.csv; the caller has locked the tables."""
     rows: list[CurveRow] = []
     for run, own in curves.items():
         rows += [CurveRow(run, f"cost {k}", line) for k, line in enumerate(own.cost, start=1)]
@@ -162,10 +162,10 @@ def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
 
 
 def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:
-    """Write the sheet of one run such that its filters can be read from it again.
+    """Write the sheet of one run so that its filters can be read from it again.
 
     ``Tiles`` is left, top, size, gap, rows, columns, units; the size is one number for square
-    tiles, else height x width. `metadata` has the name of the run as ``Runs``.
+    tiles, otherwise height x width. `metadata` has the name of the run as ``Runs``.
     """
     grid, units = sheet.grids[0], len(sheet.panels[0].tiles)
     height, width = grid.tile
@@ -176,10 +176,10 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
 
 
 def read_sheet(path: Path) -> tuple[str, SavedSheet]:
-    """Return the run of a sheet and its filters; raises as Pillow does, KeyError or ValueError."""
+    """Return the run of a sheet and its filters; raises Pillow's errors, KeyError or ValueError."""
     with Image.open(path, formats=("PNG",)) as image:
         if max(image.size) > _MOST_PIXELS:
-            raise ValueError("larger than any that dae draws")
+            raise ValueError("the picture is larger than any sheet of dae")
         run, limit = image.info["Runs"], float(image.info[_LIMIT])
         left, top, size, *numbers = image.info[_TILES].split()
         gap, rows, columns, units = map(int, numbers)
@@ -189,7 +189,7 @@ def read_sheet(path: Path) -> tuple[str, SavedSheet]:
     bottom, right = grid.top + grid.size[0], grid.left + grid.size[1]
     inside = bottom <= pixels.shape[0] and right <= pixels.shape[1]
     if not (inside and min(grid.left, grid.top, gap) >= 0 and min(*grid.tile, rows, columns) > 0):
-        raise ValueError("its tiles are not inside it")
+        raise ValueError("the tiles are not inside the picture")
     if not (0 < limit < np.inf and 0 < units <= rows * columns):
-        raise ValueError("not laid out as dae does it")
+        raise ValueError("the layout is not that of dae's sheets")
     return run, SavedSheet(pixels, grid, units, limit)

@@ -1,1 +1,1 @@
-"""From rows to tables: means over seeds, tests between models, the paper's table and claims."""
+"""Tables computed from rows: means over seeds, tests of pairs, the paper's table and claims."""

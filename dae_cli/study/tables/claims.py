@@ -1,4 +1,4 @@
-"""Which of the paper's claims hold in the reproduced table: a sentence each, from its numbers."""
+"""Check of the paper's claims against the reproduced table, with a sentence for each claim."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ ABOUT_MODELS = {
     "SdA-3 has a lower error than the support vector machines": "SdA-3 < SVM_rbf SVM_poly",
     "SdA-3 is comparable to DBN-3 or better": "SdA-3 ≤ DBN-3",
 }
-"""Claims on errors: each model on the left has a lower one (≤: no higher one) than on the right."""
+"""Claims: each model on the left has a lower (≤: no higher) error than each on the right."""
 
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Two models that were both run on a data set."""
+    """The comparison of two models that both have a result on a data set."""
 
     a: TableCell
     b: TableCell
     ours: Side
-    """Where the error of a lies."""
+    """Side of a's error, compared with b's."""
     theirs: Side
-    """The same in the paper's table, by its intervals."""
+    """The same in the paper's table, by the intervals."""
     test: str
-    """How ours was decided."""
+    """How `ours` was decided."""
     difference: str
-    """What `dae compare` says of a beside b."""
+    """Result of `dae compare` for a against b."""
 
 
 @dataclass(frozen=True)
 class PaperClaim:
-    """One claim of the paper and what became of it."""
+    """One claim of the paper, with the outcome and the evidence."""
 
     says: str
     """The claim, such as `Denoising helps: SdA-3 has a lower error than SAA-3`."""
     outcome: Outcome
     evidence: str
-    """On how many data sets; ends without a full stop."""
+    """Counts of data sets, as a text without a full stop."""
     comparisons: tuple[ModelComparison, ...] = ()
-    """What it rests on, where it is about two models."""
+    """The comparisons it depends on, if it is about two models."""
 
 
 COMPARISON_COLUMNS = [
@@ -75,21 +75,20 @@ COMPARISON_COLUMNS = [
     "the paper",
     "the first is",
 ]
-"""Of `comparison_rows`; *here* and *the paper*: where the first model lies; *the first is*: what
-`dae compare` says of it."""
+"""Columns of `comparison_rows`. *here* and *the paper*: side of the first model's error; *the first
+is*: the result of `dae compare` for it."""
 
 
 def paper_claims(
     table: PaperTable, tests: Sequence[RunComparison], contenders: Sequence[Contender]
 ) -> list[PaperClaim]:
-    """Return what becomes of the paper's claims, computed from the table and McNemar's tests.
+    """Return the outcomes of the paper's claims, computed from the table and McNemar's tests.
 
-    The mean differences of `contenders`, the cells with a test error, stand beside and decide
-    nothing.
-
-    A claim holds if it does on every data set on which the paper's own table, read by its
-    intervals, shows it, and the contrary on none; *where tested* if some of these were not run.
-    Data sets that the paper's table has not (mnist) decide nothing; without any other, no claim.
+    A claim holds if the table supports it on every data set on which the paper's own table supports
+    it (by the intervals), and contradicts it on none; it holds *where tested* if some of these were
+    not run. Data sets that are not in the paper's table (mnist) do not count; with no others, there
+    are no claims. The mean differences of `contenders`, the cells with a test error, are shown but
+    do not count.
     """
     theirs = tuple(d for d in table.datasets if any(cell.paper for cell in table.row(d)))
     if not theirs:
@@ -104,7 +103,7 @@ def paper_claims(
 
 
 def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
-    """Return a line of COMPARISON_COLUMNS for each comparison that claims rest on; none twice."""
+    """Return a row of COMPARISON_COLUMNS for each distinct comparison that claims depend on."""
     comparisons = dict.fromkeys(comparison for claim in claims for comparison in claim.comparisons)
     return [
         (
@@ -122,7 +121,7 @@ def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
 
 
 def error_of(cell: TableCell) -> float:
-    """The error in percent; that of a cell without one is 100."""
+    """Return the error in percent, or 100 if the cell has none."""
     error, _ = cell.number
     return 100.0 if error is None else error
 
@@ -150,7 +149,7 @@ def _about_models(
     expected = [c for c in tested if c.theirs in wanted]
     good = [c for c in tested if c.ours in wanted]
     bad = [c for c in expected if c not in good]
-    if sign == "<":  # the contrary counts even where the paper shows it as well
+    if sign == "<":  # the opposite counts even if the paper shows it as well
         bad += [c for c in tested if c.ours == "higher"]
     everywhere = len(expected) == sum(side in wanted for side in papers)
     outcome = _outcome(tested, good, bad, everywhere)
@@ -162,9 +161,9 @@ def _compared(
 ) -> ModelComparison:
     """Compare two cells that count.
 
-    The first has a lower error if its mean over the seeds is lower and McNemar's test says so at
-    5 % for every seed that both have; where the test rows of the runs are not known, if their
-    intervals do not overlap.
+    The first has a lower error if its mean over the seeds is lower and McNemar's test confirms it
+    at the 5 % level for every common seed. If the wrong test rows are not known, the intervals
+    decide.
     """
     own = [test for test in tests if {test.cell_a, test.cell_b} == {a.cell, b.cell}]
     theirs, lies = _side_of(a.paper_number, b.paper_number), error_of(a) - error_of(b)
@@ -186,7 +185,7 @@ def _compared(
 
 
 def _difference(a: Contender, b: Contender, tests: Iterable[RunComparison]) -> str:
-    """What a comparison of a with b says, by the seeds of both; p-values as in mcnemar.csv."""
+    """Return the result of comparing a with b by their common seeds; p-values as in mcnemar.csv."""
     seeds = paired(b, a) if a.test_rows == b.test_rows else []
     if not seeds:
         return NOTHING
@@ -198,7 +197,7 @@ def _difference(a: Contender, b: Contender, tests: Iterable[RunComparison]) -> s
 
 
 def _side_in(test: RunComparison, first: str) -> Side:
-    """Return where the cell `first` of a test lies, if the test is significant."""
+    """Return the side of the cell `first`, if the test is significant."""
     difference = test.only_a_wrong - test.only_b_wrong
     if not test.significant or not difference:
         return "undecided"
@@ -206,7 +205,7 @@ def _side_in(test: RunComparison, first: str) -> Side:
 
 
 def _side_of(a: NumberAndHalfWidth, b: NumberAndHalfWidth) -> Side:
-    """Return where the first number lies by the intervals, if there are both."""
+    """Return the side of the first number by the intervals, if both numbers are known."""
     if a[0] is None or b[0] is None:
         return "undecided"
     return side_of(a[0], a[1] or 0.0, b[0], b[1] or 0.0)
@@ -215,10 +214,10 @@ def _side_of(a: NumberAndHalfWidth, b: NumberAndHalfWidth) -> Side:
 def _outcome(
     tested: Sequence[object], good: Sequence[object], bad: Sequence[object], everywhere: bool
 ) -> Outcome:
-    """Return what becomes of a claim.
+    """Return the outcome of a claim.
 
-    It holds where it is `good`; where it is `bad`, that is no exception in the paper as well.
-    `everywhere`: it was tested on all on which the paper shows it.
+    `good` comparisons support it; `bad` ones contradict it, or fail to support it where the paper
+    does. `everywhere`: it was tested on all data sets on which the paper supports it.
     """
     if not tested:
         return "not tested here"
@@ -230,27 +229,28 @@ def _outcome(
 
 
 def _evidence(a: str, b: str, own: Sequence[ModelComparison], theirs: Sequence[Side]) -> str:
-    """On how many data sets which of two models has the lower error, here and in the paper."""
+    """Count the data sets on which a has the lower or higher error, here and in the paper."""
     paper = (
-        f"in the paper's table lower on {theirs.count('lower')}, higher on "
-        f"{theirs.count('higher')} of {len(theirs)}"
+        f"paper: lower on {theirs.count('lower')}, higher on {theirs.count('higher')} of "
+        f"{len(theirs)}"
     )
     if not own:
-        return f"{a} and {b} are compared on no data set ({paper})"
+        return f"{a} and {b} were not compared on any data set ({paper})"
     sides = [comparison.ours for comparison in own]
     return (
-        f"{a} against {b} lower on {sides.count('lower')}, higher on {sides.count('higher')}, "
-        f"undecided on {sides.count('undecided')} of {_sets(len(own))} ({paper})"
+        f"the error of {a} compared with {b} is lower on {sides.count('lower')}, higher on "
+        f"{sides.count('higher')} and undecided on {sides.count('undecided')} of {_sets(len(own))} "
+        f"({paper})"
     )
 
 
 def _in_the_best_group(table: PaperTable) -> PaperClaim:
-    """SdA-3 is best, or its interval overlaps the best one's: the bold rule, in both tables."""
+    """Check whether SdA-3 is the best or overlaps the best: the bold rule, in both tables."""
     every = len(table.datasets)
     theirs = [d for d in table.datasets if table.cell(d, "SdA-3").paper_bold]
-    paper = f"in the paper, on {len(theirs)} of {_sets(every)}"
+    paper = f"in the paper on {len(theirs)} of {_sets(every)}"
     if lacking := [d for d in table.datasets if d not in theirs]:
-        paper += f" (not {', '.join(lacking)})"
+        paper += f" (not on {', '.join(lacking)})"
     rivals = {
         d: [c for c in table.row(d) if c.model != "SdA-3" and c.counts]
         for d in table.datasets
@@ -259,28 +259,28 @@ def _in_the_best_group(table: PaperTable) -> PaperClaim:
     tested = [d for d, others in rivals.items() if others]
     ours = [d for d in tested if table.cell(d, "SdA-3").bold]
     whole = [d for d in tested if all(c.counts for c in table.row(d) if c.model != SVM_NU)]
-    evidence = f"here, on {len(ours)} of {_sets(len(tested))}"
+    evidence = f"here on {len(ours)} of {_sets(len(tested))}"
     beaten = []
     for dataset in (d for d in tested if d not in ours):
         own, best = table.cell(dataset, "SdA-3"), min(rivals[dataset], key=error_of)
-        numbers = f"{error_of(own):.2f} % against {error_of(best):.2f} % of {best.model}"
+        numbers = f"{error_of(own):.2f} %; {best.model}: {error_of(best):.2f} %"
         beaten.append(f"{dataset} ({numbers})")
     if beaten:
         evidence += f", not on {', '.join(beaten)}"
     if len(whole) < every:
-        evidence += f" (compared with every other model on {len(whole)} of {_sets(every)})"
+        evidence += f"; all other models have results on {len(whole)} of {_sets(every)}"
     if not tested:
-        evidence = "no data set has SdA-3 and another model"
+        evidence = "no data set has results of SdA-3 and another model"
     bad = [d for d in tested if d in theirs and d not in ours]
     return PaperClaim(
-        "SdA-3 is the best model, or as good as the best by the overlap of intervals",
+        "SdA-3 is the best model, or its interval overlaps the best model's",
         _outcome(tested, ours, bad, everywhere=len(whole) == every),
         f"{evidence}; {paper}",
     )
 
 
 def _reaches_the_paper(table: PaperTable) -> PaperClaim:
-    """On how many rows SdA-3 reaches the paper's number."""
+    """Count the data sets on which SdA-3 reaches the paper's number."""
     own = [table.cell(name, "SdA-3") for name in table.datasets]
     verdicts = {c.dataset: c.row.verdict for c in own if c.state == "done" and c.row}
     compared = [c for c in own if verdicts.get(c.dataset) in ("better", "matches", "worse")]
@@ -290,7 +290,7 @@ def _reaches_the_paper(table: PaperTable) -> PaperClaim:
     reached = [c for c in compared if c not in worse]
     parts = []
     if compared:
-        parts.append(f"in {len(reached)} of {len(own)} rows, better in {len(better)}")
+        parts.append(f"on {len(reached)} of {_sets(len(own))}, better on {len(better)}")
     if worse:
         parts.append(f"worse on {', '.join(f'{c.dataset} ({error_of(c):.2f} %)' for c in worse)}")
     for mark in filter(None, dict.fromkeys(c.data_mark for c in compared)):

@@ -1,12 +1,12 @@
-"""mcnemar.csv and wrong_rows.csv: every two cells of a data set on the same test rows, by seed.
+"""mcnemar.csv and wrong_rows.csv: all pairs of cells of a data set on the same test rows, by seed.
 
-Which test rows a run got wrong is in its folder, and in wrong_rows.csv for those who do not have
-the folder. A row of mcnemar.csv whose runs are in neither stays as long as it agrees with runs.csv.
+The wrong test rows of a run are in its folder, and in wrong_rows.csv for users without the folder.
+If they are in neither, a row of mcnemar.csv is kept as long as it agrees with runs.csv.
 
-McNemar's test asks whether two models that were tested on the same rows have the same error. Only
-rows that one of them gets wrong and the other right say something: if both have the same error,
-such a row falls to either side with probability 1/2 (McNemar, Psychometrika 12, 1947). Recommended
-for two classifiers and one test set by Dietterich, Neural Computation 10, 1998.
+McNemar's test asks whether two models tested on the same rows have the same error. Only rows that
+one model gets wrong and the other right are informative: if the errors are equal, such a row falls
+on either side with probability 1/2 (McNemar, Psychometrika 12, 1947). Dietterich (Neural
+Computation 10, 1998) recommends the test for two classifiers and one test set.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ Row = TypeVar("Row", RunComparison, SavedWrongRows)
 MCNEMAR_CSV, WRONG_ROWS_CSV = "mcnemar.csv", "wrong_rows.csv"
 LEVEL = 0.05
 FEW = 25
-"""Below so many rows that one model alone gets wrong, the exact binomial test; then χ²."""
+"""With fewer rows that one model alone gets wrong, the test is exact binomial; otherwise χ²."""
 
 WrongRows = Mapping[str, NDArray[np.bool_]]
-"""By run, for each test row, whether it is wrong; runs of which that is not known are missing."""
+"""Mask of the wrong test rows by run; runs without a known mask are missing."""
 
 
 def p_value(only_a_wrong: int, only_b_wrong: int) -> float:
     """Return McNemar's two-sided p-value.
 
-    Of fewer than 25 rows, the exact binomial one, 2 · P(X ≤ min) for X ~ B(n, 1/2), at most 1; else
-    that of χ² = (|a − b| − 1)² / (a + b) with one degree of freedom, the continuity correction of
-    Edwards (Psychometrika 13, 1948).
+    With fewer than 25 rows, it is exact binomial: 2 · P(X ≤ min) for X ~ B(n, 1/2), at most 1.
+    Otherwise it is that of χ² = (|a − b| − 1)² / (a + b) with one degree of freedom, with the
+    continuity correction of Edwards (Psychometrika 13, 1948).
 
     Raises:
         ValueError: a count is negative.
     """
     if min(only_a_wrong, only_b_wrong) < 0:
-        raise ValueError(f"counts of rows, {only_a_wrong} and {only_b_wrong}, cannot be negative")
+        raise ValueError(f"counts of rows cannot be negative: {only_a_wrong} and {only_b_wrong}")
     n = only_a_wrong + only_b_wrong
     if n < FEW:
         return min(1.0, 2.0 * float(bdtr(min(only_a_wrong, only_b_wrong), n, 0.5)))
@@ -63,8 +63,9 @@ def p_value(only_a_wrong: int, only_b_wrong: int) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values adjusted for their number (Holm, Scand. J. Statist. 6, 1979).
 
-    The k-th smallest of m is multiplied by m − k + 1, made at least the one before it, and at
-    most 1: rejecting those up to .05 keeps the chance of any false rejection below .05.
+    The k-th smallest of m is multiplied by m − k + 1, raised to the one before it if that is
+    larger, and limited to 1. If those up to .05 are rejected, the chance of any false rejection is
+    below .05.
     """
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
@@ -74,21 +75,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def only_wrong(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return how many rows the first alone gets wrong, and how many the second."""
+    """Return the number of rows that only the first gets wrong, and that only the second does."""
     return int((a & ~b).sum()), int((b & ~a).sum())
 
 
 def error_percent(row: RunRow) -> float:
-    """Return the test error by its counts, with all its digits."""
+    """Return the test error computed from the counts, without rounding."""
     return 100.0 * (row.n_wrong or 0) / (row.n_test or 1)
 
 
 def compare_runs(
     rows: Sequence[RunRow], wrong_rows: WrongRows, earlier: Iterable[RunComparison] = ()
 ) -> list[RunComparison]:
-    """Compare every two cells of a data set at every seed that both have.
+    """Compare all pairs of cells of a data set at every seed that both have.
 
-    `earlier` ones stay where the wrong rows of a run are not known, if their counts agree.
+    If the wrong rows of a run are not known, an `earlier` comparison is kept if its counts agree.
     """
     known = {(c.run_a, c.run_b): c for c in earlier}
     by_dataset: dict[str, dict[str, list[RunRow]]] = {}
@@ -111,9 +112,9 @@ def compare_runs(
 
 
 def _pairs(cells: Iterable[Sequence[RunRow]]) -> Iterator[tuple[RunRow, RunRow, int]]:
-    """Every two runs of two cells of a data set with the same test rows and one seed.
+    """Yield the pairs of runs of two cells with the same test rows and seed, and that seed.
 
-    An SVM has no seed: its one run is compared with every seed of the others.
+    The one run of an SVM is paired with every seed of the others.
     """
     for ours, theirs in combinations(cells, 2):
         for a, b in product(ours, theirs):
@@ -124,7 +125,7 @@ def _pairs(cells: Iterable[Sequence[RunRow]]) -> Iterator[tuple[RunRow, RunRow, 
 
 
 def _agrees(known: RunComparison, wrong_a: int, wrong_b: int) -> bool:
-    """Tell whether the counts of a comparison go with those of its runs."""
+    """Return whether the counts of a comparison are consistent with those of its runs."""
     only_a, only_b = known.only_a_wrong, known.only_b_wrong
     return only_a - only_b == wrong_a - wrong_b and only_a <= wrong_a and only_b <= wrong_b
 
@@ -155,10 +156,10 @@ def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> Ru
 def write_comparisons(
     out: Path, rows: Sequence[RunRow], source: Path | None = None
 ) -> list[RunComparison]:
-    """Write mcnemar.csv and wrong_rows.csv of the rows of runs.csv; return the former.
+    """Write mcnemar.csv and wrong_rows.csv for the rows of runs.csv; return the comparisons.
 
-    The caller holds the lock of the tables. A damaged file is written again where every run's
-    folder is here, else see `require_readable`. `source`: what is read; `out` unless given.
+    The caller has locked the tables. A damaged file is rewritten if every run's folder is here;
+    otherwise see `require_readable`. `source`: folder to read from; default `out`.
     """
     source = source or out
     require_readable(source, rows)
@@ -174,10 +175,9 @@ def write_comparisons(
 
 
 def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
-    """Make sure that what only mcnemar.csv and wrong_rows.csv know can be read, and is not lost.
+    """Raise RunFolderError if data that only mcnemar.csv and wrong_rows.csv have cannot be read.
 
-    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`). Raises
-    RunFolderError.
+    This concerns runs whose folders are elsewhere, or will be removed (`discarding_runs`).
     """
     done = [row for row in rows if not row.error]
     if any(discarding_runs or not (out / RUNS / row.run).is_dir() for row in done):
@@ -186,9 +186,9 @@ def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool
 
 
 def read_wrong_rows(out: Path, rows: Sequence[RunRow]) -> dict[str, NDArray[np.bool_]]:
-    """Return the wrong test rows of finished runs: from their folders, else from wrong_rows.csv.
+    """Return the wrong test rows of finished runs, from their folders or from wrong_rows.csv.
 
-    A run that neither has, or with other counts than its row, is left out.
+    Runs that are in neither, or whose counts differ from their rows, are left out.
     """
     saved = {row.run: row for row in _rows_in(out / WRONG_ROWS_CSV, SavedWrongRows)}
     wrong_rows: dict[str, NDArray[np.bool_]] = {}
@@ -207,7 +207,7 @@ def read_wrong_rows(out: Path, rows: Sequence[RunRow]) -> dict[str, NDArray[np.b
 
 
 def _rows_in(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows of a file; none where it is damaged."""
+    """Return the rows of a file; none if it is damaged."""
     try:
         return read_rows(path, kind)
     except RunFolderError:

@@ -1,7 +1,8 @@
-"""Settings on the same test rows, paired by their seeds: which is better, in one sentence.
+"""Comparison of settings on the same test rows, paired by seed, with one sentence as the result.
 
-Over several seeds the mean difference of the errors and its interval by Student's t decide: they
-hold for other seeds as well. Of one seed McNemar's test decides, for these very networks alone.
+With several seeds, the mean difference of the errors and its interval by Student's t decide; the
+result applies to other seeds as well. With one seed, McNemar's test decides, for these networks
+only.
 """
 
 from __future__ import annotations
@@ -28,41 +29,47 @@ from dae_cli.study.tables.comparisons import (
 )
 
 TestRows = tuple[str, str, int]
-"""What must be the same to be compared: data set, digest, number of test rows."""
+"""What two runs must share to be compared: data set, digest, number of test rows."""
 Outcome = Literal["better", "worse", "not decided"]
-BASELINE_RULE = "the first cell without corruption (SAA), else the first cell"
+BASELINE_RULE = "its first cell without corruption (SAA), or its first cell if there is none"
+METHOD = (
+    "Runs are paired by seed. ± is the 95 % interval of the mean difference, by Student's t over "
+    "the seeds. With one seed, McNemar's test decides; its p is adjusted by Holm's method for all "
+    "comparisons on the data set, and the result applies to these networks only."
+)
+"""How to read `Comparison.sentence`, once for all sentences."""
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """Runs that differ in their seeds alone, such as those of a cell."""
+    """Runs that differ only in their seeds, such as those of a cell."""
 
     name: str
     cell: str
     source: str
-    """The results or the run, as the user named them; empty in a report of their folder."""
+    """The results or run as the user named them; empty in the report of a results folder."""
     rows: dict[int, RunRow]
-    """By seed; an SVM, which has none, has one run."""
+    """Rows by seed; an SVM has one run, whose seed does not matter."""
     wrong_rows: dict[str, NDArray[np.bool_]]
-    """By run, which test rows are wrong, as far as that is known."""
+    """Mask of the wrong test rows by run; runs without a known mask are missing."""
     experiment: AnyExperiment | None = None
-    """Its settings, whatever the seed; None where that is not known."""
+    """Its settings, with any seed; None if they are not known."""
     is_changed: bool = False
-    """Whether its cell has other settings than its file, which named it."""
+    """Whether the settings differ from those in the cell's file."""
 
     @property
     def is_svm(self) -> bool:
-        """Whether its one run is compared with every seed of another one."""
+        """Whether it has one run, which is compared with every seed of the others."""
         return all(is_svm(row.model) for row in self.rows.values())
 
     @property
     def test_rows(self) -> TestRows:
-        """Those of its runs."""
+        """The test rows of its runs."""
         row = next(iter(self.rows.values()))
         return row.dataset, row.data_sha256, row.n_test or 0
 
     def run(self, seed: int) -> RunRow | None:
-        """Return the run that is compared at a seed, if there is one."""
+        """Return the run to compare at a seed, or None."""
         return next(iter(self.rows.values())) if self.is_svm else self.rows.get(seed)
 
 
@@ -74,7 +81,7 @@ def is_tested(row: RunRow) -> bool:
 def contenders_of(
     rows: Iterable[RunRow], wrong_rows: dict[str, NDArray[np.bool_]], source: str = ""
 ) -> list[Contender]:
-    """Return the cells of some rows of runs.csv, in their order."""
+    """Return the cells of rows of runs.csv, in the order of the rows."""
     cells: dict[str, dict[int, RunRow]] = {}
     for row in filter(is_tested, rows):
         cells.setdefault(row.cell, {})[row.seed] = row
@@ -82,35 +89,35 @@ def contenders_of(
 
 
 def baseline_of(contenders: Sequence[Contender]) -> Contender:
-    """Return what reports compare the cells of a data set with, as `BASELINE_RULE` says."""
+    """Return the baseline that reports use for a data set, by `BASELINE_RULE`."""
     plain = (c for c in contenders if next(iter(c.rows.values())).model.startswith("SAA-"))
     return next(plain, contenders[0])
 
 
 @dataclass
 class SeedComparison:
-    """Two runs of one seed; the test's fields are empty where wrong rows are not known."""
+    """Two runs with one seed; the fields of the test are None if wrong rows are not known."""
 
     seed: int
     baseline_error_percent: float
     error_percent: float
     only_baseline_wrong: int | None = None
-    """Test rows that the baseline alone gets wrong."""
+    """Number of test rows that only the baseline gets wrong."""
     only_this_wrong: int | None = None
     p_value: float | None = None
-    """McNemar's."""
+    """McNemar's p-value."""
     p_holm: float | None = None
-    """Adjusted for all tests on the data set that the command makes."""
+    """p-value adjusted by Holm's method for all comparisons on the data set."""
 
     @property
     def difference(self) -> float:
-        """Of the errors, in points of percent; negative where the baseline is worse."""
+        """Difference of the errors in percentage points; negative if the baseline is worse."""
         return self.error_percent - self.baseline_error_percent
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A contender beside its baseline."""
+    """The comparison of a contender with its baseline."""
 
     dataset: str
     baseline: str
@@ -119,16 +126,16 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """Mean over the seeds, in points of percent."""
+        """Mean difference over the seeds, in percentage points."""
         return statistics.fmean(one.difference for one in self.seeds)
 
     @property
     def half_width_95(self) -> float | None:
-        """Of the difference, by Student's t over the seeds; None of one seed."""
+        """Half width of the difference's interval, by Student's t; None if there is one seed."""
         n = len(self.seeds)
         if n < 2:
             return None
-        # Rounded, so that equal differences have none.
+        # Rounded, so that equal differences have no deviation.
         deviation = statistics.stdev(round(one.difference, 9) for one in self.seeds)
         return float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
 
@@ -137,7 +144,7 @@ class Comparison:
         """Whether the contender is better than its baseline."""
         if self.half_width_95:
             decided = abs(self.difference) > self.half_width_95
-        else:  # one seed, or the same difference at each, which says nothing of its spread
+        else:  # one seed, or equal differences, from which no spread can be estimated
             decided = all(one.p_holm is not None and one.p_holm <= LEVEL for one in self.seeds)
         if not decided or not self.difference:
             return "not decided"
@@ -145,27 +152,26 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What the comparison says, in words."""
+        """The result as a sentence, without a full stop; see `METHOD`."""
+        seeds = _seeds(self.seeds)
         if self.outcome == "not decided":
-            says = f"{_seeds(self.seeds)} cannot decide whether {self.name} is better"
+            result = f"{seeds} cannot decide whether {self.name} is better than {self.baseline}"
         else:
-            one = "with this one seed, " if len(self.seeds) == 1 else ""
-            says = f"{one}{self.name} is {self.outcome}"
-        return f"{self.dataset}: {says} than {self.baseline}: {self.finding}"
+            result = f"with {seeds}, {self.name} is {self.outcome} than {self.baseline}"
+        return f"{self.dataset}: {result}: {self.finding}"
 
     @property
     def finding(self) -> str:
-        """By how much the error differs, and by which test that is decided."""
-        lies = "lower" if self.difference < 0 else "higher"
-        by = f"its error is {abs(self.difference):.2f}"
-        by += f" ± {self.half_width_95:.2f}" if self.half_width_95 else ""
-        by = f"{by} points {lies}" if self.difference else "its error is the same"
-        if not self.half_width_95:
-            at = "" if len(self.seeds) == 1 else f" at each of {_seeds(self.seeds)}"
-            by += f"{at}; {_test_in_words(self.seeds)}"
-        elif self.difference:
-            by += f" (95 %, Student's t over {_seeds(self.seeds)})"
-        return by
+        """The difference of the errors, with its interval or McNemar's p-value."""
+        side = "lower" if self.difference < 0 else "higher"
+        interval = f" ± {self.half_width_95:.2f}" if self.half_width_95 else ""
+        finding = "its error is the same"
+        if self.difference:
+            finding = f"its error is {abs(self.difference):.2f}{interval} points {side}"
+        if self.half_width_95:
+            return finding
+        at_each = "" if len(self.seeds) == 1 else f" at each of {_seeds(self.seeds)}"
+        return f"{finding}{at_each} ({_test_in_words(self.seeds)})"
 
 
 def _seeds(seeds: Sequence[SeedComparison]) -> str:
@@ -175,61 +181,64 @@ def _seeds(seeds: Sequence[SeedComparison]) -> str:
 def _test_in_words(seeds: Sequence[SeedComparison]) -> str:
     known = [one.p_holm for one in seeds if one.p_holm is not None]
     if len(known) < len(seeds):
-        return "which test rows are wrong is not known, so McNemar's test cannot be made"
+        return "McNemar's test cannot be made, because the wrong test rows are not known"
     if len(known) == 1:
-        return f"McNemar's test of this seed's networks gives p = {known[0]:.2g}"
-    most = f"{max(known):.2g} or less" if max(known) < 1 else "1"
-    return f"McNemar's test of each seed's networks gives p = {most}"
+        return f"McNemar's test: p = {known[0]:.2g}"
+    most = f"p ≤ {max(known):.2g}" if max(known) < 1 else "p = 1"
+    return f"McNemar's test: {most} for each seed"
 
 
 def compare(
     contenders: Sequence[Contender], baseline: str = "", *, by_cell: bool = False
 ) -> tuple[list[Comparison], list[str]]:
-    """Compare contenders with the baseline of their test rows, the first unless it is named.
+    """Compare contenders with the baseline on the same test rows.
 
     Args:
         contenders: in the order in which they are shown.
-        baseline: the name of one, its cell, or the source of several.
-        by_cell: only those of one cell are compared, such as those of two results.
+        baseline: name, cell or source of the baseline; empty: the first contender.
+        by_cell: compare only contenders of the same cell, such as those of two results folders.
 
     Returns:
-        The comparisons, and what is left out of them, with the reason.
+        The comparisons, and notes on what they leave out and why.
     """
     groups: dict[tuple[TestRows, str], list[Contender]] = {}
     for one in contenders:
         groups.setdefault((one.test_rows, one.cell if by_cell else ""), []).append(one)
     by_rows: dict[TestRows, list[Comparison]] = {}
-    reasons: list[str] = []
+    notes: list[str] = []
     for (test_rows, _), group in groups.items():
         dataset, digest, n_test = test_rows
         words = f"on its test rows ({n_test} of {dataset}, SHA-256 {digest[:12]}…)"
         named = (c for c in group if not baseline or baseline in (c.name, c.cell, c.source))
         if (first := next(named, None)) is None:
-            reasons += [f"{one.name} has no baseline {words}" for one in group]
+            notes += [f"{one.name} has no baseline {words}" for one in group]
             continue
         if len(group) == 1 and by_cell:
-            reasons.append(f"{first.cell}: only {first.source} has a cell of this name")
+            notes.append(f"{first.cell}: only {first.source} has a cell of this name")
         elif len(group) == 1:
-            reasons.append(f"{first.name} is alone {words}")
+            notes.append(f"{first.name} is the only cell {words}")
+        compared_with_first = []
         for other in group:
             if other is first:
                 continue
             if seeds := paired(first, other):
                 comparison = Comparison(dataset, first.name, other.name, seeds)
                 by_rows.setdefault(test_rows, []).append(comparison)
-                reasons += _unpaired(first, other)
+                compared_with_first.append(other)
             else:
-                had = [", ".join(map(str, sorted(c.rows))) for c in (first, other)]
-                reasons.append(
-                    f"{first.name} has the seeds {had[0]}, {other.name} {had[1]}: none in common"
+                own = [", ".join(map(str, sorted(c.rows))) for c in (first, other)]
+                notes.append(
+                    f"{first.name} (seeds {own[0]}) and {other.name} (seeds {own[1]}) have no "
+                    "seed in common and are not compared"
                 )
+        notes += _unpaired(first, compared_with_first)
     for comparisons in by_rows.values():
         _adjust(comparisons)
-    return [one for comparisons in by_rows.values() for one in comparisons], reasons
+    return [one for comparisons in by_rows.values() for one in comparisons], notes
 
 
 def paired(a: Contender, b: Contender) -> list[SeedComparison]:
-    """Compare b with the baseline a at every seed that both have; p-values are not adjusted."""
+    """Compare b with the baseline a at every common seed, without adjusting p-values."""
     pairs = []
     for seed in sorted(a.rows if b.is_svm else b.rows):
         run_a, run_b = a.run(seed), b.run(seed)
@@ -244,17 +253,24 @@ def paired(a: Contender, b: Contender) -> list[SeedComparison]:
     return pairs
 
 
-def _unpaired(a: Contender, b: Contender) -> Iterator[str]:
-    """Say which seeds of two networks are left out since one alone has them."""
-    for one, other in ((a, b), (b, a)):
-        lacking = sorted(one.rows.keys() - other.rows.keys())
-        if lacking and not (a.is_svm or b.is_svm):
-            seeds = ", ".join(map(str, lacking))
-            yield f"{other.name} has no run of seed {seeds}, which {one.name} has: left out"
+def _unpaired(first: Contender, others: Iterable[Contender]) -> Iterator[str]:
+    """Yield a note for each network that lacks seeds of those it is compared with."""
+    partners: dict[tuple[str, str], list[str]] = {}
+    for other in others:
+        for one, partner in ((first, other), (other, first)):
+            lacking = sorted(partner.rows.keys() - one.rows.keys())
+            if lacking and not (first.is_svm or other.is_svm):
+                seeds = ", ".join(map(str, lacking))
+                partners.setdefault((one.name, seeds), []).append(partner.name)
+    for (name, seeds), names in partners.items():
+        yield (
+            f"{name} has no run of seed {seeds}; comparisons with {', '.join(names)} use the "
+            "common seeds only"
+        )
 
 
 def _adjust(comparisons: Sequence[Comparison]) -> None:
-    """Adjust the p-values of one data set for their number."""
+    """Adjust the p-values of one data set by Holm's method."""
     seeds = [s for one in comparisons for s in one.seeds if s.p_value is not None]
     p_values = holm([s.p_value for s in seeds if s.p_value is not None])
     for seed, adjusted in zip(seeds, p_values, strict=True):

@@ -1,10 +1,10 @@
-"""The study's cells in the form of ICML 2008's table 1: a row a data set, a column a model."""
+"""A study's cells in the form of ICML 2008, Table 1: one row per data set, one column per model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import fsum, inf
 from typing import Literal
 
 import pandas as pd
@@ -34,47 +34,50 @@ HEADINGS = {
     "SdA-3": "SdA-3 (ν)",
     "NNet-1": "NNet (ICML 2007)",
 }
-"""Columns by model: those of ICML 2008 in its order, with the SVM on destroyed inputs of its talk,
-which is left out where a study has no such cell, and ICML 2007's network without pretraining."""
+"""Column headings by model, in the order of ICML 2008.
+
+The SVM on destroyed inputs is from the authors' talk and appears only if the study has such a cell.
+The network without pretraining is from ICML 2007.
+"""
 NumberAndHalfWidth = tuple[float | None, float | None]
-"""In percent; None where there is no number."""
+"""An error and its half width in percent; None if there is no number."""
 NO_NUMBER = (None, None)
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """A model on a data set: ours, and the paper's."""
+    """One model on one data set, with our result and the paper's."""
 
     dataset: str
     model: str
     paper: PaperNumber | None
     cell: str = ""
-    """The study's cell; of several, that with the lowest validation error; empty: it has none."""
+    """The study's cell, with the lowest validation error if there are several; empty if none."""
     others: int = 0
-    """Further cells of this model and data set, which are not shown."""
+    """Number of further cells of this model and data set, which are not shown."""
     row: TableRow | None = None
-    """None where it is not run."""
+    """Row of table.csv; None if the cell was not run."""
     run: str = ""
-    """The first of its runs."""
+    """Name of its first run."""
     units: str = ""
-    """Of the hidden layers, such as `2000-2000-2000`; empty for an SVM."""
+    """Sizes of the hidden layers, such as `2000-2000-2000`; empty for an SVM."""
     trials: int = 0
-    """From which its settings were selected: those of search.csv, of an SVM those of its run."""
+    """Number of trials its settings were selected from: in search.csv, or in the run of an SVM."""
     search_hours: float = 0.0
-    """That they took on one core."""
+    """Core hours of these trials."""
     bold: bool = False
     paper_bold: bool = False
 
     @property
     def state(self) -> Literal["done", "failed", "not run", "no cell"]:
-        """Whether there is a result, or why not."""
+        """Whether there is a result, or why there is none."""
         if self.row is None:
             return "not run" if self.cell else "no cell"
         return "failed" if self.row.test_error_percent is None else "done"
 
     @property
     def number(self) -> NumberAndHalfWidth:
-        """Our error."""
+        """Our error and its half width."""
         row = self.row
         return (row.test_error_percent, row.half_width_95) if row else NO_NUMBER
 
@@ -86,13 +89,13 @@ class TableCell:
 
     @property
     def destruction_percent(self) -> float | None:
-        """100 ν of an SdA of ours."""
+        """100 ν of our SdA; None for other models."""
         is_sda = self.model.startswith("SdA-")
         return self.row.destruction_percent if self.row and is_sda else None
 
     @property
     def search_summary(self) -> str:
-        """How much it was searched, such as `8 trials, 0.71 h`; empty if it was not."""
+        """Size of its search, such as `8 trials, 0.71 h`; empty without a search."""
         trials = f"{self.trials} trial{'s' * (self.trials != 1)}"
         return f"{trials}, {self.search_hours:.2f} h" if self.trials else ""
 
@@ -105,40 +108,40 @@ class TableCell:
 
     @property
     def note(self) -> str:
-        """Our destruction, spread over seeds and search, as far as there are any."""
+        """Our destruction, standard deviation over the seeds, and search, if there are any."""
         level, sd = self.destruction_percent, self.row.sd_over_seeds if self.row else None
         parts = ["" if level is None else f"ν = {level:g} %", "" if sd is None else f"sd {sd:.2f}"]
         return ", ".join(filter(None, [*parts, self.search_summary]))
 
     @property
     def data_mark(self) -> str:
-        """The remark beside the verdict where the data are not known to be the authors'."""
+        """Remark after the verdict if the data may not be the authors'; else empty."""
         return data_mark(self.row) if self.row else ""
 
     @property
     def published_mark(self) -> str:
-        """`data_mark` where there is a published number to compare with; else empty."""
+        """`data_mark` if there is a published number to compare with; else empty."""
         return self.data_mark if self.paper else ""
 
     @property
     def counts(self) -> bool:
-        """Whether claims rest on it: it is done, and no recipe was calibrated to it."""
+        """Whether claims use it: it has a result, and no recipe was calibrated to it."""
         return self.state == "done" and self.row is not None and self.row.verdict != CALIBRATED
 
 
 @dataclass(frozen=True)
 class PaperTable:
-    """Table 1, ours and the paper's."""
+    """Table 1 with our results and the paper's."""
 
     datasets: tuple[str, ...]
     headings: Mapping[str, str]
-    """Of its columns, by model."""
+    """Column headings by model."""
     cells: tuple[TableCell, ...]
-    """Row by row, a cell for every column."""
+    """Cells row by row, one for every column."""
 
     @property
     def models_of_study(self) -> list[str]:
-        """The models of which the study has a cell."""
+        """Models for which the study has a cell."""
         there = {cell.model for cell in self.cells if cell.state != "no cell"}
         return [model for model in self.headings if model in there]
 
@@ -148,16 +151,16 @@ class PaperTable:
         return [cell.paper for cell in self.cells if cell.model in self.models_of_study]
 
     def row(self, dataset: str) -> tuple[TableCell, ...]:
-        """The cells of a data set, in the order of the columns."""
+        """Return the cells of a data set, in the order of the columns."""
         return tuple(cell for cell in self.cells if cell.dataset == dataset)
 
     def cell(self, dataset: str, model: str) -> TableCell:
-        """The cell of a data set and a model."""
+        """Return the cell of a data set and a model."""
         return next(cell for cell in self.row(dataset) if cell.model == model)
 
 
 def has_other_models(study: ResolvedStudy) -> bool:
-    """Return whether a study has models of the table beside stacked autoencoders, SAA and SdA."""
+    """Return whether a study has models of the table other than SAA and SdA."""
     models = {model_name(cell.experiment) for cell in study.all_cells}
     return any(not name.startswith(("SAA-", "SdA-")) for name in models.intersection(HEADINGS))
 
@@ -168,7 +171,7 @@ def paper_table(
     table: Sequence[TableRow],
     trials: Sequence[TrialRow] = (),
 ) -> PaperTable:
-    """Return table 1 with what a study has of it, its data sets in the paper's order."""
+    """Return the part of table 1 that a study covers, with data sets in the paper's order."""
     results = {row.cell: row for row in table}
     grid = _grid(study, results)
     known = dict.fromkeys((*DATASETS, *(cell.experiment.dataset for cell in study.all_cells)))
@@ -198,10 +201,9 @@ def paper_table(
 
 
 def _grid(study: ResolvedStudy, results: Mapping[str, TableRow]) -> pd.DataFrame:
-    """Return lists of the study's cells, a row a data set, a column a model; NaN where none is.
+    """Return lists of the study's cells by data set (rows) and model (columns); NaN if none.
 
-    The one with the lowest validation error is first; those without come next, last what is not
-    run.
+    Each list is sorted by validation error; then come cells without one, then cells without a run.
     """
 
     def order(cell: str) -> float:
@@ -226,7 +228,7 @@ def _with_result(
         row=row,
         run=names[0] if names else "",
         trials=sum(count for count, _ in searched),
-        search_hours=sum(minutes or 0.0 for _, minutes in searched) / 60.0,
+        search_hours=fsum(minutes or 0.0 for _, minutes in searched) / 60.0,
     )
 
 
@@ -236,9 +238,9 @@ def _units(experiment: AnyExperiment) -> str:
 
 
 def best_and_overlapping(numbers: Sequence[NumberAndHalfWidth]) -> list[bool]:
-    """Return which are bold by the paper's rule: the lowest error, and all that overlap with it.
+    """Return which numbers are bold by the paper's rule: the lowest, and all that overlap it.
 
-    As they are printed: intervals whose printed ends touch overlap.
+    Intervals overlap if their ends, as printed, touch.
     """
     known = [(e, h) for e, h in numbers if e is not None and h is not None]
     best, half_width = min(known, default=(inf, 0.0))

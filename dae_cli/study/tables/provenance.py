@@ -1,4 +1,4 @@
-"""What made the rows of one table: commits, engines, devices, versions, data; how they differ."""
+"""Provenance of a table's rows: commits, engines, devices, versions, data; and mixtures of them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from dae_cli.study.run.provenance import INSTALLED
 from dae_cli.training.version import NUMERICS_VERSION
 
 MOST_NAMED = 4
-"""So many commits a sentence names; of more it gives their number."""
-CHANGED, MIXED = "Settings changed by --set", "These rows are not of one make"
-"""How the sentences of `changes` and `mixture` begin, which REPORT.md emphasises."""
+"""Maximum number of commits that a sentence names; if there are more, it gives their number."""
+CHANGED = "Settings changed by --set"
+MIXED = "These runs were made under different conditions"
+"""Beginnings of the sentences of `changes` and `mixture`, which REPORT.md prints in bold."""
 
 
 def commits_of(rows: Sequence[RunRow]) -> list[str]:
-    """Return every commit, also those of a run that went on with another (`abc+def`)."""
+    """Return every commit, including both of a run resumed with another one (`abc+def`)."""
     return sorted({part for row in rows for part in row.commit.split("+") if part})
 
 
 def commit_phrase(commits: Sequence[str]) -> str:
-    """Say at which commits a table was made; of runs at several it was put together."""
+    """Say at which commits the runs of a table were made, to follow the command."""
     if len(commits) > MOST_NAMED:
-        return f"from runs at {len(commits)} commits, which their rows in runs.csv name"
-    at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
-    return f"from runs {at}" if len(commits) > 1 else at
+        return f"from runs at {len(commits)} commits (listed in runs.csv)"
+    if len(commits) > 1:
+        return f"from runs at commits {', '.join(commits)}"
+    return f"at commit {commits[0]}" if commits else "from an installed package"
 
 
 def changes(study: ResolvedStudy, there: Collection[str]) -> str:
-    """Say what `--set` changed of the cells `there`, which keep their names; empty if nothing."""
+    """Return a sentence on what `--set` changed in the cells `there`; empty if nothing."""
     cells: dict[str, list[str]] = {}
     for cell, what in study.changed.items():
         if cell in there:
@@ -40,11 +42,11 @@ def changes(study: ResolvedStudy, there: Collection[str]) -> str:
         f"{'every cell' if len(names) == len(study.all_cells) else ', '.join(names)}: {what}"
         for what, names in cells.items()
     ]
-    return f"{CHANGED}, whatever names and titles say: {'; '.join(each)}." if each else ""
+    return f"{CHANGED} (names and titles are unchanged): {'; '.join(each)}." if each else ""
 
 
 def mixture(rows: Sequence[RunRow]) -> str:
-    """Say what the rows of one table differ in and should not; empty if in nothing."""
+    """Return a sentence on the differences that rows of one table should not have; else empty."""
     several = [
         f"{len(names)} commits"
         if what == "commits" and len(names) > MOST_NAMED
@@ -55,9 +57,9 @@ def mixture(rows: Sequence[RunRow]) -> str:
 
 
 def provenance_differences(rows: Sequence[RunRow]) -> dict[str, list[str]]:
-    """Return what rows of one table differ in and should not, with all that there is of each."""
+    """Return the properties in which rows of one table should agree but differ, with the values."""
     networks = [row for row in rows if not is_svm(row.model)]
-    svms = [row for row in rows if is_svm(row.model)]  # by libsvm on the CPU, which is no choice
+    svms = [row for row in rows if is_svm(row.model)]  # always libsvm on the CPU
     parts = {
         "numerics": _by_numerics(rows),
         "commits": [part or INSTALLED for row in rows for part in row.commit.split("+")],
@@ -73,7 +75,7 @@ def provenance_differences(rows: Sequence[RunRow]) -> dict[str, list[str]]:
 
 
 def _by_numerics(rows: Sequence[RunRow]) -> list[str]:
-    """Return each version of the numerics and its cells: `2 (convex-0, convex-10)`."""
+    """Return each version of the numerics with its cells: `2 (convex-0, convex-10)`."""
     cells: dict[int, dict[str, None]] = {}
     for row in rows:
         cells.setdefault(row.numerics, {})[row.cell] = None
@@ -81,7 +83,7 @@ def _by_numerics(rows: Sequence[RunRow]) -> list[str]:
 
 
 def other_numerics(rows: Sequence[RunRow]) -> str:
-    """Say which rows another version of the numerics computed than is here; empty if none."""
+    """Say which rows have another version of the numerics than this dae; empty if none."""
     others = [row for row in rows if row.numerics != NUMERICS_VERSION]
     if not others:
         return ""
@@ -92,7 +94,7 @@ def other_numerics(rows: Sequence[RunRow]) -> str:
 
 
 def computed_with(rows: Sequence[RunRow]) -> str:
-    """Return `engine compiled, numerics 2`; in the order of the table where there are several."""
+    """Return `engine compiled, numerics 2`; several engines are in the order of the table."""
     names = list(dict.fromkeys(row.engine for row in rows))
     versions = " and ".join(str(version) for version in sorted({row.numerics for row in rows}))
     return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}, numerics {versions}"

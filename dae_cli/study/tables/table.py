@@ -1,4 +1,4 @@
-"""table.csv from runs.csv: one row a cell, the mean over its seeds."""
+"""table.csv computed from runs.csv: one row per cell, with means over the seeds."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _OF_A_RUN = (
     "settings",
     *("n_test", "paper_error_percent", "paper_half_width_95", "paper_model", "threads"),
 )
-"""Columns that a cell has from its first run that is done."""
+"""Columns copied from the first completed run of a cell."""
 _LISTED = ("device", "engine", "versions", "commit", "numerics")
-"""Columns with every value that the cell's runs have."""
+"""Columns that list all values of the cell's runs."""
 
 
 def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
-    """Return the table of rows, its cells in their order; RunFolderError for impossible counts."""
+    """Return the table of rows, cells in order; RunFolderError if counts are impossible."""
     for row in rows:
         wrong, of = row.n_wrong, row.n_test
         if not row.error and (wrong is None or not of or not 0 <= wrong <= of):
             raise RunFolderError(
-                f"runs.csv: {row.run}: n_wrong is {wrong} and n_test {of}, expected counts of "
-                "which the second is not less; remove the row, or make it anew with dae replicate "
-                f"--only {row.cell}"
+                f"runs.csv: {row.run}: n_wrong is {wrong} and n_test {of}, expected "
+                "0 ≤ n_wrong ≤ n_test; remove the row, or rewrite it with dae replicate --only "
+                f"{row.cell}"
             )
     if not rows:
         return []
@@ -43,7 +43,7 @@ def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
 
 
 def _columns(row: RunRow) -> dict[str, object]:
-    """What is taken together of a run, as the CSV has it: rows read back give the same table."""
+    """Return the columns of a run to aggregate, rounded as in the CSV so that tables agree."""
     error = valid = math.nan
     if not row.error and row.n_wrong is not None and row.n_test:
         error = 100.0 * row.n_wrong / row.n_test
@@ -61,9 +61,9 @@ def _columns(row: RunRow) -> dict[str, object]:
 
 
 def _row(run: RunRow, cell: pd.DataFrame) -> TableRow:
-    """Return the row of a cell from a run of it and from the columns of all."""
+    """Return the row of a cell from one of its runs and the columns of all of them."""
     errors, valid = (cell[name].dropna().tolist() for name in ("test_error", "valid_error"))
-    # Means are exact but for one rounding, so that no order of seeds moves the last digit.
+    # Means are rounded once, so the order of the seeds cannot change the last digit.
     half_width = None
     if errors and run.n_test:
         half_width = round(half_width_95(fmean(errors) / 100.0 * run.n_test, run.n_test), 2)

@@ -1,4 +1,4 @@
-"""The trials of a study's searches: search.csv, and which trial is selected."""
+"""Trials of a study's searches: search.csv, and which trial is selected."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
 
 
 def settings_text(values: Mapping[str, Value]) -> dict[str, str]:
-    """Return searched values as an experiment file has them."""
+    """Return searched values in the notation of experiment files."""
     return {key: one_line(value) for key, value in values.items()}
 
 
 def settings_values(space: Mapping[str, Domain], settings: Mapping[str, str]) -> dict[str, Value]:
-    """Return the values of a row's settings; raise ValueError if they are not of this space."""
+    """Return the values of a row's settings; raise ValueError if they are not in this space."""
     if set(settings) != set(space):
-        raise ValueError(f"other keys than {', '.join(space)}")
+        raise ValueError(f"the keys differ from {', '.join(space)}")
     return {key: _value(domain, settings[key]) for key, domain in space.items()}
 
 
@@ -35,19 +35,19 @@ def _value(domain: Domain, text: str) -> Value:
 
 
 def digest_of(rows: Iterable[TrialRow]) -> str:
-    """Return the SHA-256 of rows as a search.csv of their own has them, in their order.
+    """Return the SHA-256 of the rows as the text of a search.csv, sorted by trial.
 
-    Without the column of the numerics, which came later: `search` and `config_sha256` hold it.
+    The column `numerics`, added later, is left out; `search` and `config_sha256` cover it.
     """
     ordered = sorted(rows, key=lambda row: row.trial)
     return hashlib.sha256(rows_to_csv(ordered, TrialRow, [NUMERICS]).encode()).hexdigest()
 
 
 def best(rows: Iterable[TrialRow]) -> TrialRow | None:
-    """Return the trial that is selected; None where none was completed.
+    """Return the selected trial, or None if no trial was completed.
 
-    The fewest wrong validation rows; among equals the fewest weights, then the fewest epochs of
-    fine-tuning, then the lowest number. A trial that was pruned is not selected.
+    It has the fewest wrong validation rows; ties go to the fewest weights, then to the fewest
+    epochs of fine-tuning, then to the lowest number. Pruned trials are never selected.
     """
     complete = [row for row in rows if row.state == "complete" and row.valid_wrong is not None]
     return min(
@@ -58,7 +58,7 @@ def best(rows: Iterable[TrialRow]) -> TrialRow | None:
 
 
 def tally(rows: Sequence[TrialRow]) -> str:
-    """Return `24 (5 pruned, 1 diverged)`: how many trials, and what became of them."""
+    """Return `24 (5 pruned, 1 diverged)`: the number of trials, and of those not completed."""
     states = [row.state for row in rows]
     named = ("pruned", "diverged", "failed")
     others = [f"{states.count(name)} {name}" for name in named if name in states]

@@ -1,16 +1,16 @@
 "use strict";
-// The sliders of filters, their play buttons, and the choice of light or dark. The rest is CSS.
+// Sliders of filters with their play buttons, and the dark or light theme. The rest is CSS.
 
 const root = document.documentElement;
 
 function setTheme(name) {
   root.dataset.theme = name;
-  try { localStorage.setItem("dae-theme", name); } catch { /* a page from a file may not keep it */ }
+  try { localStorage.setItem("dae-theme", name); } catch { /* a page opened from a file may not be allowed to store it */ }
 }
 
 try {
-  const kept = localStorage.getItem("dae-theme");
-  if (kept === "light" || kept === "dark") root.dataset.theme = kept;
+  const stored = localStorage.getItem("dae-theme");
+  if (stored === "light" || stored === "dark") root.dataset.theme = stored;
 } catch { /* as above */ }
 
 document.getElementById("theme").addEventListener("click", () => {
@@ -49,5 +49,5 @@ for (const figure of document.querySelectorAll("[data-filters]")) {
       show();
     }, 900);
   });
-  show(); // the browser may have kept the slider's place
+  show(); // the browser may have restored the slider's position
 }
