@@ -153,7 +153,7 @@ def train(
     else:
         if planned.state == "done" and not force:
             typer.echo(f"{job.cell} is done; use --force to train it again", err=True)
-        typer.echo("\n".join([*run_summary(row, measured.sentences if measured else ()), path]))
+        typer.echo("\n".join([*run_summary(row, measured.lines if measured else ()), path]))
         if unknown_commit := not_known([row.commit]):
             typer.echo(unknown_commit, err=True)
         if not job.is_svm:

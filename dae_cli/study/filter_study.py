@@ -137,10 +137,10 @@ class MeasuredRun:
         }
 
     @property
-    def sentences(self) -> list[str]:
-        """The measures as text; shapes are not measured if the data are no images."""
+    def lines(self) -> list[tuple[str, str]]:
+        """Name and value of each measure, as text; shapes are measured only of images."""
         numbers = self.numbers.items()
-        return [f"{n} {MEASURES[name][2]}" for name, n in numbers if not isnan(n.value)]
+        return [(MEASURES[name][-1], str(n)) for name, n in numbers if not isnan(n.value)]
 
 
 @dataclass(frozen=True)
