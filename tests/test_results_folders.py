@@ -407,3 +407,13 @@ def test_evaluate_recounts_every_run_of_a_folder(dae: Dae, done: Path) -> None:
     assert [row["run"] for row in ended.rows] == [rows[1]["run"]]
     (done / "runs.csv").write_text("cell\n")
     dae("evaluate", done).failed(2, "runs.csv")
+
+
+@pytest.mark.parametrize("command", ["report", "verify"])
+def test_remedies_name_the_path_of_a_study_that_is_not_found_by_name(
+    dae: Dae, tmp_path: Path, command: str
+) -> None:
+    write_study(tmp_path, "own").rename("own")
+    shutil.copytree("own", "deeper/own")
+    dae(command, "./own/").failed(2, "results/own", "dae replicate own/")
+    dae(command, "deeper/own").failed(2, "results/own", "dae replicate deeper/own/")

@@ -52,7 +52,7 @@ def results_of(
             study = _named_and_recorded_study(target, folder, overrides)
         else:
             study = resolve_study(source, overrides)
-    runs_csv_of(study.name, folder, overrides)
+    runs_csv_of(study, folder, overrides)
     return study, folder
 
 

@@ -100,6 +100,14 @@ class ResolvedStudy:
     """The study.yaml, for messages about it."""
 
     @property
+    def argument(self) -> str:
+        """The study as an argument of a command: its path if its name alone is not found."""
+        named = study_folders().get(self.name)
+        if not (self.source / STUDY_FILE).is_file() or (named and named.samefile(self.source)):
+            return shlex.quote(self.name)
+        return shlex.quote(f"{label(self.source)}/")
+
+    @property
     def changed(self) -> dict[str, str]:
         """Settings that `--set` changed, by the name of the cell."""
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}

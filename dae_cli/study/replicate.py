@@ -114,7 +114,7 @@ def run_plan(
     if written.undrawn and formats:
         watcher.note(
             f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}, because their runs "
-            f"or data are not here; run dae replicate {plan.study.name} with --plots"
+            f"or data are not here; run dae replicate {plan.study.argument} with --plots"
         )
     sweep_runs(plan.out / RUNS)
     return Outcome(
