@@ -147,6 +147,8 @@ def _from_path(path: Path, name: str) -> Target:
             return Target(path.resolve().name, path, None)
         raise ConfigError(f"{shown(name)} is not a study: the folder has no {STUDY_FILE}")
     if not path.is_file():
+        if path.suffix != ".yaml" and (path.parent / STUDY_FILE).is_file():
+            return _cell(path.parent, path.name, path.resolve().parent.name)
         raise ConfigError(f"{shown(name)} does not exist (interpreted as a path, not a name)")
     if path.name == STUDY_FILE:
         return Target(path.resolve().parent.name, path.parent, None)
