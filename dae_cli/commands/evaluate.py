@@ -28,8 +28,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Run folders, cells (STUDY/CELL or FOLDER/CELL), or studies and results folders, "
-            "for all of their runs.",
+            help="Run folders, experiments with a finished run (also as FOLDER/CELL), or studies "
+            "and results folders, for all of their runs.",
             autocompletion=completion.studies_and_experiments,
             show_default=False,
         ),

@@ -73,7 +73,7 @@ def filters(
         list[str],
         typer.Argument(
             metavar="RUN|EXPERIMENT",
-            help="Run folders, or cells with a finished run (STUDY/CELL or FOLDER/CELL); several "
+            help="Run folders, or experiments with a finished run (also as FOLDER/CELL); several "
             "are drawn side by side.",
             autocompletion=completion.experiments,
         ),
