@@ -225,7 +225,7 @@ def test_splits_can_be_given_as_files_and_as_keys(dae: Dae) -> None:
     np.savez("own.npz", allow_pickle=False, **whole, X_valid=other[:10], y_valid=labels[:10])
     assert facts(dae)["rows"] == [40, 10, 20]
     declare("npz.yaml", file="own.npz", label="y", split={"test": 0.2})
-    dae("show", "one.yaml").failed(2, "own.npz", "test rows", "leave out split.test")
+    dae("show", "one.yaml").failed(2, "own.npz", "test rows", "remove split.test")
 
 
 def test_three_hundred_classes_of_text_are_learned_and_counted(dae: Dae) -> None:
@@ -369,7 +369,7 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
         (
             changed(4, 1, -7),
             {"scale": {"from": [0, 1]}},
-            ("row 5, column b: -7 found, expected a value from 0 to 1", "scale: {from: [-7, "),
+            ("row 5, column b: found -7, expected a value from 0 to 1", "scale: {from: [-7, "),
         ),
         (changed(2, 0, ""), {}, ("row 3, column a: a value is missing", "fill it in")),
         (changed(2, 4, " "), {}, ("row 3, column kind: the label is missing",)),

@@ -153,8 +153,7 @@ class StackedDenoisingAutoencoder(
     ) -> StackedDenoisingAutoencoder:
         """Pretrain, and fine-tune if there are labels.
 
-        If `X_valid` and `y_valid` are given, they are used for early stopping and all of X for
-        training.
+        `X_valid` and `y_valid`, if given, serve early stopping; all of X is used for training.
 
         Raises ValueError: invalid parameters or rows. DivergedError: the cost was not finite.
         """
@@ -252,7 +251,7 @@ class StackedDenoisingAutoencoder(
     ) -> tuple[_Labelled, _Labelled]:
         """Training and validation rows with their class numbers; validation is given or drawn."""
         if (X_valid is None) != (y_valid is None):
-            raise ValueError("give both X_valid and y_valid, or neither")
+            raise ValueError("pass both X_valid and y_valid, or neither")
         if X_valid is None:
             valid, train = self._drawn(numbers, classes, seed)
             return (rows[train], numbers[train]), (rows[valid], numbers[valid])
@@ -276,7 +275,7 @@ class StackedDenoisingAutoencoder(
             raise ValueError(
                 f"the class {classes.tolist()[counts.argmin()]!r} has n_samples={counts.min()}, "
                 "too few for training and validation rows with "
-                f"validation_fraction={fraction}; give X_valid and y_valid, or leave the class out"
+                f"validation_fraction={fraction}; pass X_valid and y_valid, or leave the class out"
             ) from None
 
     def _seed(self) -> int:
@@ -303,7 +302,7 @@ class StackedDenoisingAutoencoder(
             raise ValueError(f"settings={self.settings!r}: must be a mapping of sections, or None")
         for key, name in _NOT_IN_SETTINGS.items():
             if found.has(path := tuple(key.split("."))):
-                problems.append(found.problem(path, f"is set by the parameter {name}; use that"))
+                problems.append(found.problem(path, f"is set by the parameter {name}; pass that"))
         parameters = {key: name for name, keys in _KEYS.items() for key in keys}
         values = self.get_params(deep=False) | {
             "max_epochs": 1 if self.max_epochs == 0 else self.max_epochs

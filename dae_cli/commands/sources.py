@@ -36,7 +36,7 @@ def results_of(
     if is_results(path) and source not in study_folders():
         if out is not None:
             raise typer.BadParameter(
-                f"{source} is a results folder already; give only one of them", param_hint="--out"
+                f"{source} is already a results folder; omit --out", param_hint="--out"
             )
         study, folder = _recorded_study(path, overrides), path
     else:
@@ -44,8 +44,7 @@ def results_of(
             target = find_target(source)
         except ConfigError as error:
             raise ConfigError(
-                f"{error}\n  a results folder (with {RUNS_CSV}) is accepted too, but {source!r} is "
-                "not one"
+                f"{error}\n  a results folder (with {RUNS_CSV}) is accepted, too"
             ) from error
         folder = out or default_out(target.name, overrides)
         if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
@@ -64,7 +63,7 @@ def _named_and_recorded_study(
     if recorded.name != target.name:
         raise ConfigError(
             f"{label(folder)} contains results of the study {recorded.name}, not of {target.name}; "
-            f"give the folder instead of the study, as in dae report {label(folder)}"
+            f"pass the folder instead of the study, as in dae report {label(folder)}"
         )
     _require_fit_of_study(recorded, folder, overrides)
     current, problems = read_study_file(target.folder)

@@ -183,7 +183,7 @@ def find_experiment(name: str) -> tuple[Target, Path]:
     if target.file is None:
         cells = ", ".join(shown(f"{target.name}/{cell}") for cell in cell_files(target.folder))
         raise ConfigError(
-            f"{shown(name)} is a study, not one experiment; give its results folder or one of its "
+            f"{shown(name)} is a study, not one experiment; pass its results folder or one of its "
             f"cells: {cells}"
         )
     return target, target.file

@@ -49,7 +49,7 @@ def _target(name: str) -> Target:
     parts = name.split("/")
     if ".." in parts or "." in parts:
         raise ConfigError(
-            f"{name!r} is not a valid name, because it contains . or ..; to give a path, end it "
+            f"{name!r} is not a valid name, because it contains . or ..; to pass a path, end it "
             "with / (a study) or .yaml (an experiment)"
         )
     studies = study_folders()
@@ -163,7 +163,7 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     lines = [f"no experiment or study is named {name!r}{near}"]
     lines += [f"  {study}/: {some(own, 8)}" for study, own in cells.items()]
     lines.append("  `dae ls STUDY` lists all cells of a study")
-    lines.append("  to give a path, end it with / (a study) or .yaml (an experiment)")
+    lines.append("  to pass a path, end it with / (a study) or .yaml (an experiment)")
     return ConfigError("\n".join(lines))
 
 

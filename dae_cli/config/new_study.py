@@ -75,10 +75,7 @@ class NewStudy:
     def _declared(self) -> str:
         """The declaration, with a reason for each key that was inferred."""
         spec, declared = self.spec, self.declaration
-        head = _comment(
-            "Your data: where they are, what the labels are, and how values are scaled and rows "
-            "are split."
-        )
+        head = _comment("Your data: files, labels, scale of the values, and split of the rows.")
         found = _comment(f"Found: {contents(spec)}.")
         lines = [
             f"{head}{found}# All keys: docs/your-data.md",

@@ -32,7 +32,7 @@ def addresses_of(name: str, bases: tuple[str, ...]) -> tuple[str, ...]:
         if not _is_address(mirror):
             raise DataError(
                 f"DAE_MIRROR {mirror}: not a web address; expected the folder with the files, such "
-                "as https://mirror.example/data/; for a folder on this machine use --data-dir"
+                "as https://mirror.example/data/; pass a folder on this machine with --data-dir"
             )
         bases = (mirror.rstrip("/") + "/", *bases)
     return tuple(base + name for base in bases)

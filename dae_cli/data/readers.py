@@ -157,8 +157,7 @@ def _member(archive: zipfile.ZipFile, wanted: str, path: Path) -> zipfile.ZipInf
         return alike[0]
     found = _listed([member.filename for member in alike or files]) or "no members"
     raise DataError(
-        f"{path}: contains {found}, expected one member {wanted}; is this the archive of another "
-        "data set?"
+        f"{path}: contains {found}, expected one member {wanted}; is it of another data set?"
     )
 
 
@@ -413,7 +412,6 @@ def read_numbers(array: NpzArray, n: int, path: Path) -> NDArray[Any]:
     data = array.stream.read(n * array.dtype.itemsize)
     if len(data) < n * array.dtype.itemsize:
         raise DataError(
-            f"{path}: {array.key} is truncated: shape {array.shape} needs more bytes; save the "
-            "file again"
+            f"{path}: {array.key} is truncated (shape {array.shape}); save the file again"
         )
     return np.frombuffer(data, dtype=array.dtype)

@@ -43,7 +43,7 @@ class Summary:
 
 
 def summarise(rows: Sequence[UnitMeasures]) -> Summary:
-    """Summarise the rows of `measures.measure`.
+    """Summarize the rows of `measures.measure`.
 
     Raises:
         ValueError: there are no rows.

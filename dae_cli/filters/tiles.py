@@ -46,7 +46,7 @@ def as_tiles(weights: NDArray[Any], shape: Shape | None = None) -> Array:
         unit, pixel = (int(k) for k in np.argwhere(~finite)[0])
         raise DaeError(
             f"unit {unit}: the weight of pixel {pixel} is {tiles[unit, pixel]}, expected finite "
-            "weights; training diverged: lower the learning rate"
+            "weights; training diverged; lower the learning rate and train again"
         )
     return tiles.reshape(-1, height, width)
 

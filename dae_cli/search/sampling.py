@@ -65,8 +65,7 @@ def draw(
 ) -> dict[str, Value]:
     """Return the drawn values of a trial with all digits; `rounded` turns them into settings.
 
-    `earlier` maps numbers (from 1) to trials of the cell; those numbered after this one are
-    ignored.
+    `earlier` maps numbers (from 1) to trials of the cell; later ones are ignored.
     """
     import optuna
 

@@ -381,7 +381,7 @@ class _Recount:
     def _count_svm(
         self, experiment: SvmExperiment, sha256: str, env: Environment, dataset: Dataset
     ) -> NDArray[np.bool_] | None:
-        """Check the trials of an SVM; return which test rows the selected machine gets wrong.
+        """Check the trials of an SVM; return which test rows the selected SVM gets wrong.
 
         The trials must be those of the search, in its order, and the best of them must be the SVM
         in the checkpoint. On the processor that computed the run, the best trial is also trained

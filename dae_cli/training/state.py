@@ -93,8 +93,7 @@ class EpochProgress:
 class TrainingState:
     """Parameters, position, early stopping and history of one run.
 
-    Between epochs no generator state is needed, because streams depend only on the position (see
-    streams.py).
+    Between epochs no generator state is needed, because streams depend only on it (streams.py).
     """
 
     phase: Phase
@@ -120,8 +119,7 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by their names in a checkpoint.
 
-        They include persistent Gibbs chains (rows of a minibatch, hidden) while a layer is trained
-        with them.
+        They include persistent Gibbs chains (rows of a minibatch, hidden) of the current layer.
         """
         named: dict[str, Tensor] = {}
         for k, layer in enumerate(self.layers, start=1):

@@ -174,7 +174,7 @@ def _require_finite(rows: OwnRows) -> None:
     if rows.values.dtype.kind == "f" and not np.isfinite(rows.values).all():
         row, column = np.argwhere(~np.isfinite(rows.values))[0]
         value = rows.values[row, column]
-        what = "a value is missing" if np.isnan(value) else f"{value} found, expected a number"
+        what = "a value is missing" if np.isnan(value) else f"found {value}, expected a number"
         raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or remove the row")
 
 
@@ -256,7 +256,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             row = int(wrong.to_numpy(dtype=bool).argmax())
             column = shown(str(name))
             raise DataError(
-                f"{path}, row {row + 1}, column {column}: {table[name][row]!r} found, expected a "
+                f"{path}, row {row + 1}, column {column}: found {table[name][row]!r}, expected a "
                 f"number; if these are labels, declare label: {column}; otherwise leave out the "
                 f"column with ignore: [{column}]"
             )
@@ -319,8 +319,7 @@ def _npz_rows(
         (n, *size), dtype = array.shape or (0,), array.dtype
         if dtype.kind not in "fiub" or not math.prod(size or [0]):
             raise DataError(
-                f"{path}: {key} is {dtype} of shape {array.shape}; expected numbers, with one row "
-                "per example"
+                f"{path}: {key} is {dtype} of shape {array.shape}; expected rows of numbers"
             )
         labels = None
         if label is not None:
@@ -366,7 +365,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
 
     if declaration.label is not None:
         raise DataError(
-            f"{folder}: the classes of a folder of images are its subfolders; leave out label"
+            f"{folder}: the classes of a folder of images are its subfolders; remove label"
         )
     files = images_by_class(folder)
     first, given = files[0][0], declaration.image
@@ -433,5 +432,5 @@ def opened_image(path: Path) -> Iterator[PillowImage]:
             yield image
     except Exception as error:  # Pillow's decoders do not limit what they raise
         raise DataError(
-            f"{path}: cannot be read as an image ({error}); repair or remove it"
+            f"{path}: cannot be read as an image ({error}); fix or remove it"
         ) from error

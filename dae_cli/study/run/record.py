@@ -26,7 +26,7 @@ from dae_cli.csvfile import Minutes
 from dae_cli.data.dataset import Origin, Trust
 from dae_cli.data.datasets import DATASETS, OwnDataset
 from dae_cli.engines.names import LIBSVM
-from dae_cli.errors import ConfigError, RunFolderError, plain, some
+from dae_cli.errors import RUN_REMEDY, ConfigError, RunFolderError, plain, some
 from dae_cli.files import with_home, write_json
 from dae_cli.study.paper import CALIBRATED, compared_with, half_width_95, verdict
 from dae_cli.study.rows import RunRow, TableRow
@@ -47,7 +47,6 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 MAX_BYTES = 1_000_000
 """Largest size of a JSON file; those that dae writes have a few thousand bytes."""
-REMEDY = "remove this folder to repeat the run"
 MEASURED = (
     *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "trials"),
@@ -208,7 +207,7 @@ def row_of(job: Job) -> RunRow:
         status, env = read_status(job.folder), read_environment(job.folder)
         is_same = has_settings(job.folder / CONFIG, job.experiment)
     except (RunFolderError, ConfigError) as error:
-        raise RunFolderError(f"{job.folder}: damaged ({error}); {REMEDY}") from error
+        raise RunFolderError(f"{job.folder}: damaged ({error}); {RUN_REMEDY}") from error
     why = ""
     if not is_same:
         why = f"{CONFIG} contains other settings than those of {job.cell}"
@@ -220,7 +219,7 @@ def row_of(job: Job) -> RunRow:
         recorded, here = status.data_sha256[:12], job.data.sha256[:12]
         why = f"{STATUS} records data with SHA-256 {recorded}…, not {here}…"
     if why:
-        raise RunFolderError(f"{job.folder}: {why}; {REMEDY}")
+        raise RunFolderError(f"{job.folder}: {why}; {RUN_REMEDY}")
     # Regenerated data may equal the original bit for bit: keep the origin that the run recorded.
     used = replace(job.data, origin=status.data_origin, trust=status.trust)
     return done_row(replace(job, data=used), status, env)
@@ -243,7 +242,7 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
         return row
     if status.n_test is None or status.n_wrong is None or status.is_svm != job.is_svm:
         kind = "an SVM" if job.is_svm else "a network"
-        raise RunFolderError(f"{job.folder}: {STATUS} lacks the results of {kind}; {REMEDY}")
+        raise RunFolderError(f"{job.folder}: {STATUS} lacks the results of {kind}; {RUN_REMEDY}")
     result = ("valid_error_percent", "best_epoch", "epochs", "selected", "trials", "remark")
     return with_result(
         row, status.n_test, status.n_wrong, **{name: getattr(status, name) for name in result}
@@ -343,8 +342,7 @@ def run_folder(source: str, note: Callable[[str], None]) -> Path:
         raise RunFolderError(f"{source}: not a run folder (it has no {CONFIG})")
     is_path = path.suffix != ".yaml" and len(path.parts) > 1
     missing = RunFolderError(
-        f"{source}: no such run folder (run folders are not in git: create them with dae replicate "
-        "or dae train)"
+        f"{source}: no such run folder; run folders are not in git: run dae replicate first"
     )
     if is_path and (path.parent.name == RUNS or path.is_absolute()):
         raise missing
@@ -367,7 +365,7 @@ def run_folder(source: str, note: Callable[[str], None]) -> Path:
     if others:
         note(
             f"{source} has {len(others) + 1} finished runs, with different data or numerics; "
-            f"using the newest, {newest}; to use another one, give its folder"
+            f"using the newest, {newest}; to use another one, pass its folder"
         )
     return newest
 
@@ -393,7 +391,7 @@ def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
             continue
     if not matching:
         others = some(same_cell, 3)
-        hint = f" (with other settings or seeds: {others}; give the folder)" if same_cell else ""
+        hint = f" (with other settings or seeds: {others}; pass the folder)" if same_cell else ""
         raise RunFolderError(
             f"{resolved.name}: no finished run with these settings in {runs}{hint}; "
             f"train it with dae train {source}"

@@ -149,7 +149,7 @@ def prepare_folder(
     """
     if job.folder.exists():
         raise RunFolderError(
-            f"{job.folder}: exists but is not a complete run; remove it, or run again with --force"
+            f"{job.folder}: exists but is not a complete run; delete it, or use --force"
         )
     job.partial.mkdir(parents=True, exist_ok=True)
     sweep(job.partial, every=True)
