@@ -170,7 +170,7 @@ def read_rows(
 ) -> list[Row]:
     """Return the rows of a file; an empty list if there is no file.
 
-    Raise RunFolderError, with the remedy, if the file is invalid.
+    Raises RunFolderError, with the remedy, if the file is invalid.
     """
     try:
         with path.open("rb") as file:
@@ -192,7 +192,7 @@ def parse_rows(
 ) -> list[Row]:
     """Return the rows of CSV text.
 
-    Raise RunFolderError with `where`, line and column if the text is invalid.
+    Raises RunFolderError with `where`, line and column if the text is invalid.
     """
     row_class: Any = kind
     columns = _columns(row_class)

@@ -192,7 +192,7 @@ def _machine() -> str:
 def with_home(text: str, prefix: str = "") -> Path:
     """Return a path with a leading ``~`` or ``~name`` replaced by the home folder.
 
-    Raise ConfigError, with `prefix` before the path, if there is no such user.
+    Raises ConfigError, with `prefix` before the path, if there is no such user.
     """
     try:
         return Path(text).expanduser()

@@ -40,7 +40,7 @@ class TensorFile(Generic[Header]):
     def read(self, expected: Mapping[str, Spec]) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield the tensors, one at a time.
 
-        Raise ValueError if there are other tensors than expected, or a number is not finite.
+        Raises ValueError if there are other tensors than expected, or a number is not finite.
         """
         if unknown := [name for name in self.specs if name not in expected]:
             raise ValueError(f"unexpected tensor {unknown[0][:80]!r}")

@@ -365,7 +365,7 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
 @pytest.mark.parametrize(
     ("rows", "keys", "parts"),
     [
-        (changed(4, 1, 1.5), {}, ("row 5, column b: 1.5 found", "from 0 to 1", "scale: {from: [0")),
+        (changed(4, 1, 1.5), {}, ("row 5, column b: found 1.5", "from 0 to 1", "scale: {from: [0")),
         (
             changed(4, 1, -7),
             {"scale": {"from": [0, 1]}},
@@ -373,9 +373,9 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
         ),
         (changed(2, 0, ""), {}, ("row 3, column a: a value is missing", "fill it in")),
         (changed(2, 4, " "), {}, ("row 3, column kind: the label is missing",)),
-        (changed(7, 2, "x1"), {}, ("row 8, column c: 'x1' found", "a number", "ignore: [c]")),
+        (changed(7, 2, "x1"), {}, ("row 8, column c: found 'x1'", "a number", "ignore: [c]")),
         (blobs(), {"label": "kid"}, ("has no column kid; did you mean kind?", "a, b, c, d, kind")),
-        (blobs(), {"label": None}, ("column kind: 'k0' found", "declare label: kind")),
+        (blobs(), {"label": None}, ("column kind: found 'k0'", "declare label: kind")),
         ([[*row, 1] for row in blobs()], {}, ("row 1: has more values than",)),
         (blobs(), {"image": [3, 2]}, ("own.yaml", "image [3, 2] has 6 values", "own.csv has 4")),
         ([[*row[:4], "k"] for row in blobs()], {}, ("all labels are k", "at least two")),
@@ -406,7 +406,7 @@ def test_a_test_file_with_other_columns_or_labels_is_refused(dae: Dae) -> None:
     for names, part in (
         (("", "b", "c", "d", "kind"), "column 1 has no name"),
         (("a", "a", "c", "d", "kind"), "two columns are named a"),
-        (("1", "2", "3", "4", "5"), "column names in the first row, found numbers"),
+        (("1", "2", "3", "4", "5"), "numbers in the first row, expected column names"),
     ):
         table("own.csv", blobs(), names)
         dae("show", "one.yaml").failed(2, "own.csv", part)

@@ -196,8 +196,8 @@ def show(
 def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
     """Return the named data sets without duplicates; raise BadParameter for an unknown name.
 
-    `all` is every set, or every set with a recipe if `generated`. The path of a declaration is a
-    set of the user's own.
+    `all` means all data sets, or all with a recipe if `generated`. The path of a declaration means
+    the user's own data set.
     """
     known = [name for name, spec in DATASETS.items() if spec.recipe or not generated]
     paths = [] if generated else [name for name in names if name.endswith(SUFFIXES)]

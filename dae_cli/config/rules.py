@@ -184,7 +184,7 @@ def an_rbm_leaves_settings_of_autoencoders_at_their_defaults(cell: Cell) -> Find
 
 
 def weights_fit_into_memory(cell: Cell) -> Findings:
-    """Report a network that no machine for such images can hold, before memory is allocated."""
+    """Report a network too large for any machine's memory, before it is allocated."""
     widths = (cell.inputs, *cell["model.hidden"])
     weights = weights_between(widths)
     if weights > MOST_WEIGHTS:

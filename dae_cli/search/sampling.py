@@ -50,7 +50,7 @@ def require_extra() -> None:
         import ruamel.yaml  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            f"dae search needs optuna and ruamel.yaml ({error}); install them with "
+            f"dae search needs optuna and ruamel.yaml ({error}); run "
             "pip install '.[search]' in dae's source folder"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)

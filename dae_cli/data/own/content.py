@@ -245,7 +245,8 @@ def _classes_of(parts: dict[str, OwnRows]) -> tuple[str, ...]:
         )
     if len(found) < 2:
         raise DataError(
-            f"{parts['train'].where}: all labels are {shown(found[0])}; expected two or more"
+            f"{parts['train'].where}: all labels are {shown(found[0])}; expected at least two "
+            "classes"
         )
     for rows in parts.values():
         assert rows.labels is not None

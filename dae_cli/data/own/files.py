@@ -200,7 +200,7 @@ def column_names(path: Path) -> list[str]:
     numeric = [name for name in names if is_number(name)]
     # Whole numbers may be column names, such as numbers of pixels.
     if len(numeric) == len(names) or any("." in name for name in numeric):
-        raise DataError(f"{path}: expected column names in the first row, found numbers; add names")
+        raise DataError(f"{path}: found numbers in the first row, expected column names; add names")
     return names
 
 

@@ -96,7 +96,7 @@ class Status(RunRow):
         if not fits or self.valid_error_percent is None:
             raise ValueError(
                 f"valid_error_percent is {self.valid_error_percent}, best_epoch {best}, epochs "
-                f"{epochs}, selected {self.selected!r}, trials {self.trials}: expected the first "
+                f"{epochs}, selected {self.selected!r}, trials {self.trials}; expected the first "
                 "and best_epoch ≤ epochs (network) or selected and trials (SVM)"
             )
         return self
@@ -135,7 +135,7 @@ def _migrated(record: Any) -> Any:
         return record
     data, result = record.pop("data"), record.pop("result", {})
     if not (isinstance(data, dict) and isinstance(result, dict)):
-        raise ValueError(f"data is {data!r}, result {result!r}: expected mappings")
+        raise ValueError(f"data is {data!r}, result {result!r}; expected mappings")
     described = {"dataset": "", "model": "", "destruction_percent": 0.0, "seed": 0}
     of_data = {name if name == "trust" else f"data_{name}": data[name] for name in data}
     return described | of_data | result | record
