@@ -77,8 +77,8 @@ def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
     """Return the study that a results folder records."""
     if not (folder / SETTINGS).is_file():
         raise RunFolderError(
-            f"{folder}: has no {SETTINGS}, because an earlier version of dae wrote it; name its "
-            f"study, repeat its --set options and add --out {folder}"
+            f"{folder}: has no {SETTINGS}, because an earlier version of dae wrote it; pass its "
+            f"study, its --set options and --out {folder}"
         )
     recorded = read_settings(folder / SETTINGS, folder)
     _require_fit_of_study(recorded, folder, overrides)
@@ -90,7 +90,7 @@ def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
 
 def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
     cells = {cell.cell: cell.experiment for cell in recorded.all_cells}
-    require_fit(cells, overrides, folder, f"omit --set: {SETTINGS} has the settings")
+    require_fit(cells, overrides, folder, f"omit --set; {SETTINGS} has the settings")
 
 
 def is_results(path: Path) -> bool:

@@ -161,7 +161,7 @@ def only_an_rbm_has_a_gibbs_chain(cell: Cell) -> Findings:
             yield f"pretrain.{name}", f"{text} {name}"
 
 
-_NO_CORRUPTION = "the inputs of an RBM cannot be corrupted"
+_NO_CORRUPTION = "the noise of an RBM is that of its Gibbs chain, so its inputs cannot be corrupted"
 _FIXED_IN_AN_RBM = {
     "corruption.destruction": (_NO_CORRUPTION, "0"),
     "corruption.sigma": (_NO_CORRUPTION, "0"),

@@ -74,7 +74,7 @@ def judge(
         return "unverified", f"unverified: {found}{common}"
     raise DataError(
         f"{files}: not the original {spec.name}: {found}; supply the original with its rows in "
-        "their original order, or move this copy out of the data folder; to use it anyway, pass "
+        "their original order, or move this copy out of the data folder; to accept it anyway, use "
         "--accept-unverified (every result will be marked unverified)"
     )
 

@@ -119,7 +119,7 @@ def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: D
     with open_tensors(path, _Header) as file:
         header, classes = file.header, file.header.classes
         if (header.experiment, header.data_sha256) != (experiment, data_sha256):
-            raise ValueError("it is from a run with other settings or other data")
+            raise ValueError("it is from a run with other settings or data")
         if header.kernel != experiment.svm.kernel:
             raise ValueError(f"its kernel is {header.kernel}, expected {experiment.svm.kernel}")
         if classes != sorted(set(classes)) or classes[-1] >= dataset.n_classes:

@@ -252,7 +252,7 @@ def load_checkpoint(path: Path, expected: Expected) -> TrainingState:
         position = file.header
         recorded = position.experiment, position.data_sha256
         if recorded != (expected.experiment, expected.data_sha256):
-            raise ValueError("it belongs to a run with different settings or data")
+            raise ValueError("it is from a run with other settings or data")
         if not (_is_possible(position, expected) and _is_history_of(position, expected.experiment)):
             raise ValueError("its position is not one that this run can reach")
         state = _blank_state_at(position, expected, file.specs)

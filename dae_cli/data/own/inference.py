@@ -182,7 +182,7 @@ def _add_image_and_scale(
         if side * side == len(low) >= _LEAST_IMAGE:
             image = [side, side]
             why["image"] = (
-                f"guessed from {len(low)} whole numbers in one range; delete if rows are not images"
+                f"guessed from {len(low)} whole numbers in one range; remove if rows are not images"
             )
     if image:
         if math.prod(image) != len(low):

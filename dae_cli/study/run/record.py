@@ -87,7 +87,7 @@ class Status(RunRow):
             return self
         if not self.n_test or self.n_wrong is None or self.n_wrong > self.n_test:
             expected = "expected n_test above 0 and n_wrong from 0 to n_test"
-            raise ValueError(f"n_wrong is {self.n_wrong}, n_test is {self.n_test}: {expected}")
+            raise ValueError(f"n_wrong is {self.n_wrong}, n_test is {self.n_test}; {expected}")
         best, epochs = self.best_epoch, self.epochs
         if self.is_svm:
             fits = best is epochs is None and bool(self.trials and self.selected)
