@@ -176,9 +176,7 @@ class StackedDenoisingAutoencoder(
             for split in (dataset.train, dataset.valid):
                 np.clip(split.pixels, 0, 1, out=split.pixels)
         if classes is None and not experiment.pretrain.epochs:
-            raise ValueError(
-                "nothing to train: pretrain_epochs=0 requires y, and max_epochs above 0"
-            )
+            raise ValueError("nothing to train: pretrain_epochs=0 needs y, and max_epochs above 0")
         engine = self._chosen_engine()
         state = initial_state(experiment, rows.shape[1])
         run = TrainingRun(experiment, state, engine, Callbacks())

@@ -95,9 +95,7 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
         name = declared(path)
         assert name.facts is not None
         if (found := spec_of(name).n_pixels) != inputs:
-            raise DataError(
-                f"{path}: has {found} values per row, but the run was trained on {inputs}"
-            )
+            raise DataError(f"{path}: has {found} values per row; the run was trained on {inputs}")
         declaration = name.facts.declaration
         file = named_file(path.parent, declaration.file)
         if not isinstance(dataset, OwnDataset):

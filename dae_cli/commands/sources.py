@@ -43,9 +43,7 @@ def results_of(
         try:
             target = find_target(source)
         except ConfigError as error:
-            raise ConfigError(
-                f"{error}\n  a results folder (with {RUNS_CSV}) is accepted, too"
-            ) from error
+            raise ConfigError(f"{error}\n  or pass a results folder (with {RUNS_CSV})") from error
         folder = out or default_out(target.name, overrides)
         if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
             study = _named_and_recorded_study(target, folder, overrides)

@@ -99,9 +99,7 @@ class NewStudy:
             lines.append(f"# No `scale` is needed: {reason}.")
         if split := declared.split.model_dump(exclude_none=True, exclude={"seed"}):
             lines.append("# Fractions are drawn at random from each class, with `seed`.")
-            lines.append(
-                "# Instead of a fraction, give the path of a file or folder with the rows."
-            )
+            lines.append("# Instead of a fraction, give the path of a file or folder of rows.")
             lines.append(f"split: {one_line({**split, 'seed': declared.split.seed}, quoted)}")
         return "\n".join(lines) + "\n"
 

@@ -102,9 +102,7 @@ def engine_for(name: str, device: torch.device) -> Engine:
     if name != "compiled":
         raise ConfigError(f"unknown engine {name}; this version has {' and '.join(ENGINES)}")
     if device.type != "cpu":
-        raise ConfigError(
-            "--engine compiled: runs on the CPU only; pass --device cpu or --engine torch"
-        )
+        raise ConfigError("--engine compiled: needs the CPU; pass --device cpu or --engine torch")
     if why := _why_not_compiled():
         raise ConfigError(f"--engine compiled: {why}; or pass --engine auto, which chooses torch")
     from dae_cli.engines.compiled import CompiledEngine

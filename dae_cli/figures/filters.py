@@ -48,9 +48,7 @@ class Filters:
         for unit in order:
             if not 0 <= unit < count:
                 of = f" of {self.title!r}" if self.title else ""
-                raise ConfigError(
-                    f"unit {unit}{of} does not exist; choose units from 0 to {count - 1}"
-                )
+                raise ConfigError(f"unit {unit}{of} does not exist; units are 0 to {count - 1}")
         return list(order[:most])
 
 

@@ -100,9 +100,7 @@ def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
         folder = partial
     status = read_status(folder)
     if status.state != "done":
-        raise RunFolderError(
-            f"{folder}: the run is not finished; resume it with dae train or dae replicate"
-        )
+        raise RunFolderError(f"{folder}: not finished; resume it with dae train or dae replicate")
     return folder, status, load_resolved(folder / CONFIG)
 
 

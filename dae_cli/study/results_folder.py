@@ -57,7 +57,7 @@ def check_writable(out: Path) -> None:
     """
     if not is_text(out):
         raise RunFolderError(
-            f"{out}: checkpoints need a path in UTF-8; pass another folder with --out"
+            f"{out}: checkpoints need a UTF-8 path; pass another folder with --out"
         )
     trial = part_of(out / "trial")
     try:

@@ -147,9 +147,7 @@ def read_rows(
         first = next(iter(rows.values())) if like is None else like
         n, expected = one.values.shape[1], first.values.shape[1]
         if n != expected:
-            raise DataError(
-                f"{one.where}: has {n} values per row, but {first.where} has {expected}"
-            )
+            raise DataError(f"{one.where}: has {n} values per row; {first.where} has {expected}")
         _require_finite(one)
     return rows
 
@@ -318,9 +316,7 @@ def _npz_rows(
         array = np.asarray(arrays[key]) if header is None else header
         (n, *size), dtype = array.shape or (0,), array.dtype
         if dtype.kind not in "fiub" or not math.prod(size or [0]):
-            raise DataError(
-                f"{path}: {key} is {dtype} of shape {array.shape}; expected rows of numbers"
-            )
+            raise DataError(f"{path}: {key} is {dtype} of shape {array.shape}, not rows of numbers")
         labels = None
         if label is not None:
             label_key = label if key in "Xx" else f"{label}_{name}"
@@ -349,9 +345,7 @@ def _header_of_rows(path: Path, archive: ZipFile, key: str) -> NpzArray | None:
 
 def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
     if labels.size != n:
-        raise DataError(
-            f"{where} has shape {labels.shape}; expected one label for each of {n} rows"
-        )
+        raise DataError(f"{where} has shape {labels.shape}; expected a label for each of {n} rows")
     labels = labels.reshape(n)
     if labels.dtype.kind == "f":
         if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
@@ -364,9 +358,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
     from PIL import Image
 
     if declaration.label is not None:
-        raise DataError(
-            f"{folder}: the classes of a folder of images are its subfolders; remove label"
-        )
+        raise DataError(f"{folder}: its subfolders are the classes; remove label")
     files = images_by_class(folder)
     first, given = files[0][0], declaration.image
     model = "declared" if given else f"in {first}"
