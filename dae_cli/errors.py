@@ -54,7 +54,7 @@ class RunFolderError(DaeError):
     exit_code = 2
 
 
-RUN_REMEDY = "delete the run's folder to repeat the run"
+RUN_REMEDY = "delete the run's folder, then repeat the run with dae replicate or dae train"
 """What to do about a missing or damaged file of a run."""
 
 

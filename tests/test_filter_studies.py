@@ -568,7 +568,7 @@ def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
     write_small(Path(), local=FIGURES["local"])
     dae("report", "small").succeeded()
     assert names("svg") == names("pdf") == {"local"}
-    dae("report", "small", "--format", "latex").failed(2, "study on filters", "figures.csv")
+    dae("report", "small", "--format", "latex").failed(2, "filter study", "figures.csv")
 
 
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:

@@ -92,7 +92,7 @@ class ResolvedStudy:
     search: tuple[Search, ...] = ()
     """What `dae search` varies."""
     figures: tuple[Figure, ...] = ()
-    """The pictures of a study on filters."""
+    """The pictures of a filter study."""
     claims: bool = True
     """Whether the report judges the paper's claims."""
     document: Document = field(default_factory=Document, compare=False, repr=False)

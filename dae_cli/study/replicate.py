@@ -57,7 +57,7 @@ class Outcome:
     minutes: float
     report: Path
     claims: list[str] = field(default_factory=list)
-    """The outcome of each claim, one line per claim; only for a study of filters."""
+    """The outcome of each claim, one line per claim; only for a filter study."""
     contents: TableReport | None = None
     """Contents of the reports; only for a study with a table."""
 
