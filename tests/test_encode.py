@@ -537,7 +537,7 @@ def test_a_picture_has_rows_clean_corrupted_and_reconstructed(
     dae("encode", runs["linear"], "--out", tmp_path / "l.svg").succeeded()
     assert "Gaussian noise, σ 0.5" in (tmp_path / "l.svg").read_text()
     ended = dae("encode", runs["minmax"], "--out", tmp_path / "m.png")
-    ended.failed(2, "minmax", "no images", "image: [height, width]")
+    ended.failed(2, "minmax", "images", "image: [height, width]")
 
 
 def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(

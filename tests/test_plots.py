@@ -291,13 +291,13 @@ def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path
     (row,) = [row for row in read_csv(study.out / "table.csv") if row["cell"] == "convex-10"]
     assert (row["verdict"], row["half_width_95"]) == ("better", "0.33")
     for name in ("REPORT.md", "report.html"):
-        assert "over the seeds" in (study.out / name).read_text(encoding="utf-8")
+        assert "sd²" in (study.out / name).read_text(encoding="utf-8")
     study.rows = [row for row in study.rows if row["seed"] == 0]
     (figure,) = figures_of(study)
     assert any("test rows" in name for name in legend_of(figure.axes[0]))
     assert not any("seeds" in name for name in legend_of(figure.axes[0]))
     for name in ("REPORT.md", "report.html"):
-        assert "over the seeds" not in (study.out / name).read_text(encoding="utf-8")
+        assert "sd²" not in (study.out / name).read_text(encoding="utf-8")
 
 
 def test_curves_of_several_seeds_are_their_mean_in_a_band_then_a_line_each(
