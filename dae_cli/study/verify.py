@@ -97,7 +97,7 @@ KEYS: Mapping[str, Sequence[str]] = {
 }
 """Columns that identify the rows of a file."""
 FILES = (*KEYS, SETTINGS, TRIED_MD, REPORT, PAGE)
-"""Files that follow from the rows; some exist only for a study with a table, or of filters."""
+"""Files that follow from the rows; some exist only for a table study or a filter study."""
 READ: Mapping[str, Any] = {
     WRONG_ROWS_CSV: SavedWrongRows,
     MCNEMAR_CSV: RunComparison,
