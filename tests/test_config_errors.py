@@ -791,11 +791,11 @@ def test_a_search_must_match_each_cell_once_and_keep_it_valid() -> None:
 
 
 NAMES: list[tuple[str, tuple[str, ...]]] = [
-    ("icml208", ("'icml208'", "did you mean icml2008?", "icml2008/: convex-0, convex-10,")),
+    ("icml208", ("'icml208'", "did you mean icml2008?", "dae ls STUDY")),
     ("convex-25", ("did you mean icml2008/convex-25 or mine/convex-25 or smoke/convex-25?",)),
     ("icml2008/convex-26", ("'convex-26'", "icml2008/convex-25?", "convex-0, convex-10")),
     ("icml2008/convex-25/x", ("'icml2008/convex-25/x'",)),
-    ("", ("''", "mine/: convex-0, convex-25")),
+    ("", ("''", "studies: mine, filters-mnist,", "2 more; dae ls")),
     ("../experiments/mine", ("'../experiments/mine'", "/", ".yaml")),
     ("no.yaml", ("no.yaml",)),
     (".", ("study.yaml",)),

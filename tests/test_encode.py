@@ -325,7 +325,7 @@ def test_methods_that_a_run_does_not_support_are_refused(runs: dict[str, Path], 
         run = load_run(runs[cell])
         with pytest.raises(Exception, match=part):
             call(run)
-    with pytest.raises(Exception, match="not a run folder"):
+    with pytest.raises(Exception, match="expected one run"):
         load_run(done)
     assert "SdA-2 on own" in repr(load_run(runs["sda"]))
     copy = Path(shutil.copytree(runs["sda"], done / "copy"))

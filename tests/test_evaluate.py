@@ -193,7 +193,6 @@ def test_what_is_no_run_is_reported_with_exit_code_2(dae: Dae, done: Path) -> No
         (("results",), ("results", "config.yaml")),
         (("tiny/rect-99",), ("tiny", "rect-99")),
         (("rect-25",), ("rect-25", "tiny/rect-25")),
-        (("tiny",), ("tiny", "tiny/rect-0")),
         ((run_of(done, "rect-0"), "--split", "all"), ("--split", "all", "valid")),
         ((run_of(done, "rect-0"), "--format", "xml"), ("--format", "xml", "csv")),
     ):

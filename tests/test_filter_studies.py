@@ -495,7 +495,7 @@ def test_what_is_done_is_not_run_again_and_every_file_comes_out_the_same(
     assert dae("report", "small", "--quiet").succeeded().out == "results/small/REPORT.md\n"
     assert dae("verify", "small").succeeded().out == "4 runs recomputed, 0 differences\n"
     Path("photos/b.png").unlink()  # other photographs need new runs
-    assert "4 of 4 to run" in dae(*AGAIN, "--dry-run").succeeded().out
+    assert "4 of 4 to run" in dae(*AGAIN, "--dry-run").failed(2, "--replace").out
     dae("search", "small").failed(2, "experiments/small/study.yaml", "search")
 
 
@@ -653,6 +653,20 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     assert dae(*words).succeeded().lines[-1] == f"{whole_run}"
     for name in ("filters.csv", "filters.png", "metrics.csv", "config.yaml"):
         assert (whole_run / name).read_bytes() == expected[name]
+
+
+def test_train_prints_the_measures_of_the_filters(here: Path, dae: Dae) -> None:
+    words = ("train", "small/noisy", "--photos", "photos")
+    ended = dae(*words).succeeded()
+    figures = read_csv(here / "figures.csv")
+    (row,) = (r for r in figures if (r["figure"], r["cell"], r["seed"]) == ("both", "noisy", "0"))
+    facts = dae(*words, "--format", "json").succeeded().json
+    for name in NUMBERS:
+        assert facts[name] == pytest.approx(float(row[name]), abs=0.01)
+    lines = [re.split(r" {3,}", line) for line in ended.lines]
+    assert len([line[0] for line in lines if "(" in line[-1]]) == len(NUMBERS)
+    (extent,) = (line[1] for line in lines if "extent" in line[0])
+    assert float(extent.split()[0]) == pytest.approx(float(row["extent_pixels"]), abs=0.05)
 
 
 def test_digits_of_mnist_are_learned_from_as_well_as_patches(

@@ -272,6 +272,20 @@ def test_titles_tell_data_and_corruption_and_runs_where_these_do_not_tell_all_ap
     assert "$x_1$\u6f22" in "".join(svg_texts("odd.svg"))
 
 
+def test_runs_with_the_same_corruption_are_titled_by_what_differs(
+    dae: Dae, runs: list[Path]
+) -> None:
+    seed = dae("train", "tiny/rect-25", "--seed", "1", "-q").succeeded().lines[0]
+    short = dae("train", "tiny/rect-25", "--set", "pretrain.epochs=1", "-q").succeeded().lines[0]
+    dae("filters", *runs, seed, "--out", "seeds.svg").succeeded()
+    titles = {"rect, no corruption", *(f"rect, 25 % destroyed, seed {k}" for k in (0, 1))}
+    assert titles <= svg_texts("seeds.svg")
+    dae("filters", seed, short, "--out", "both.svg").succeeded()
+    texts = " ".join(svg_texts("both.svg"))
+    assert "epochs 2" in texts and "epochs 1" in texts and "seed 1" in texts
+    assert not {run.rpartition("/")[2] for run in (seed, short)} & svg_texts("both.svg")
+
+
 def test_an_svg_and_a_pdf_hold_the_same_tiles_the_settings_and_text(
     dae: Dae, runs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,8 +173,18 @@ def test_settings_given_twice_and_sweeps_of_the_wrong_thing_are_refused(dae: Dae
     dae("replicate", "tiny", *both).failed(2, "--grid pretrain.learning_rate=0.1", "given twice")
     dae("replicate", "tiny/rect-0", *RATES).failed(2, "one experiment, not a study")
     dae("train", "tiny", *RATES).failed(2, "a study, not one experiment", "tiny/rect-25")
-    for option in (("--jobs", "2"), ("--dry-run",)):
-        dae("train", "tiny/rect-0", *option).failed(2, option[0], "--grid or --seeds")
+    dae("train", "tiny/rect-0", "--jobs", "2").failed(2, "--jobs", "--grid or --seeds")
+
+
+def test_several_values_of_set_are_referred_to_grid(dae: Dae) -> None:
+    for values, parts in (
+        ("pretrain.epochs=1,2", ("whole number", "--grid pretrain.epochs=1,2")),
+        ("model.hidden=[2],[3]", ("--grid 'model.hidden=[2],[3]'",)),
+        ("seed=0,1", ("--seeds",)),
+    ):
+        dae("train", "tiny/rect-0", "--set", values).failed(2, f"--set {values}", *parts)
+    for values in ("model.hidden=2,3", "model.hidden=[2,x]", "epoch=1,2"):
+        assert "--grid" not in dae("train", "tiny/rect-0", "--set", values).failed(2).err
 
 
 # Cost

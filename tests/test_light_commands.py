@@ -241,6 +241,24 @@ def test_studies_are_listed_with_their_cells_and_what_is_done_on_one_screen(
     dae("ls", "tiny").succeeded()
 
 
+def test_results_of_other_studies_are_listed_and_missing_run_folders_noted(
+    dae: Dae, done: Path
+) -> None:
+    Path("experiments/tiny").rename("tiny")
+    dae("replicate", "tiny", "--out", "results/other").succeeded()  # of tiny: not listed
+    assert states(dae("ls"))["tiny"] == "done" and "results/other" not in states(dae("ls"))
+    (listed,) = dae("ls", "tiny", "--format", "json").json
+    assert (listed["runs"], listed["run_folders"]) == ("done", True)
+    shutil.rmtree(done / "runs")
+    assert states(dae("ls"))["tiny"] == "done (run folders not here)"
+    assert states(dae("ls", "tiny"))["tiny/rect-0"] == "done (run folders not here)"
+    assert dae("ls", "tiny", "--format", "json").json == [listed | {"run_folders": False}]
+    shutil.rmtree("tiny")
+    assert states(dae("ls"))["results/tiny"] == "done (run folders not here)"
+    (done / "settings.yaml").write_text("study: [\n")
+    assert "results/tiny" not in states(dae("ls"))
+
+
 def test_a_run_that_failed_is_listed_as_failed(dae: Dae, tiny: Path) -> None:
     cells = destruction_cells(0, 25)
     cells["rect-25"] |= {"pretrain": {"learning_rate": 1000.0, "loss": "squared-error"}}
@@ -288,6 +306,7 @@ def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path)
         "title": "My own study",
         "source": str(tmp_path / "experiments" / "mine"),
         "runs": "none",
+        "run_folders": False,
         "cells": [{"name": "mine/a", "reproduces": "First.", "run": "none"}],
     }
     assert dae("ls", "mine", "--format", "json").json == [studies["mine"]]

@@ -224,6 +224,24 @@ def test_a_dry_run_shows_which_runs_are_done_stopped_or_restarted(dae: Dae, done
     assert len(list((done / "runs").iterdir())) == 2
 
 
+@pytest.mark.parametrize("command", [("replicate", "tiny"), ("train", "tiny/rect-0")])
+def test_a_dry_run_that_would_be_refused_shows_the_runs_and_fails(
+    dae: Dae, done: Path, command: tuple[str, ...]
+) -> None:
+    before = snapshot(Path())
+    ended = dae(*command, "--engine", "compiled", "--dry-run").failed(2, "rect-0", "--force")
+    assert "0 of " in ended.out
+    refused = dae(*command, "--engine", "compiled").failed(2)
+    assert ended.err.splitlines()[-1] == refused.err.splitlines()[-1]
+    Path("file").touch()
+    words = (*command, "--out", "file/below", "--dry-run", "--format", "json")
+    ended = dae(*words).failed(2, "file/below", "--out")
+    assert ended.json["runs"][0]["state"] == "new"
+    Path("file").unlink()
+    assert snapshot(Path()) == before
+    dae(*command, "--force", "--engine", "compiled", "--dry-run").succeeded()
+
+
 def test_only_accepts_cells_and_globs_and_keeps_the_order_of_the_study(dae: Dae) -> None:
     write_study(Path(), "tiny", destruction_cells(0, 10, 25))
     for only, asked in (
@@ -365,6 +383,26 @@ def test_an_interrupted_study_leaves_its_results_and_is_resumed(dae: Dae, child:
     states = [state for *_, state, _ in grid(dae(*words, "--dry-run"))]
     assert states == ["done", "stopped"]
     assert counts(dae(*words).succeeded()) == (1, 1, 0)
+
+
+def is_within_the_first_run() -> bool:
+    """Whether rect-0 has saved a checkpoint and continues."""
+    return bool(list(Path("results").rglob("*-0-*.partial/checkpoint.safetensors")))
+
+
+def test_force_keeps_each_finished_run_until_its_turn_comes(
+    dae: Dae, child: Start, done: Path
+) -> None:
+    second = run_of(done, "rect-25")
+    before = snapshot(second)
+    interrupt = functools.partial(signal_itself, signal.SIGINT, is_within_the_first_run)
+    assert child("replicate", "tiny", "--force", prepare=(interrupt,)).wait().code == 130
+    assert [state for *_, state, _ in grid(dae("replicate", "tiny", "--dry-run"))] == [
+        "stopped",
+        "done",
+    ]
+    assert snapshot(second) == before
+    assert counts(dae("replicate", "tiny").succeeded()) == (1, 1, 0)
 
 
 # Rows of earlier commands

@@ -244,6 +244,11 @@ def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path
     assert command in page_of(done).texts
 
 
+def test_a_tiny_study_takes_less_than_a_minute(done: Path) -> None:
+    assert "2 runs, less than a core minute in all" in report_text(done)
+    assert "less than a core minute" in " ".join(page_of(done).texts)
+
+
 def test_every_commit_is_named_and_changes_that_were_not_committed_are_warned_of(
     reported: Reported,
 ) -> None:

@@ -275,8 +275,8 @@ def test_no_row_is_removed_from_a_table_without_consent(
     for more in ((), ("--force",)):
         ended = dae(*words, *more).failed(2, *parts)
         assert ended.out == "" and "started" not in ended.err
-    dry = dae(*words, "--dry-run").succeeded()
-    assert "to run" in dry.out and all(part in dry.message for part in parts)
+    dry = dae(*words, "--dry-run").failed(2, *parts)
+    assert "to run" in dry.out
     assert snapshot(done) == before
     if change is other_data:  # --out works in the same way for all changes
         dae(*words, "--out", "elsewhere").succeeded()
@@ -407,3 +407,49 @@ def test_evaluate_recounts_every_run_of_a_folder(dae: Dae, done: Path) -> None:
     assert [row["run"] for row in ended.rows] == [rows[1]["run"]]
     (done / "runs.csv").write_text("cell\n")
     dae("evaluate", done).failed(2, "runs.csv")
+
+
+@pytest.mark.parametrize("command", ["report", "verify", "compare", "evaluate"])
+def test_remedies_name_the_path_of_a_study_that_is_not_found_by_name(
+    dae: Dae, tmp_path: Path, command: str
+) -> None:
+    write_study(tmp_path, "own").rename("own")
+    shutil.copytree("own", "deeper/own")
+    dae(command, "./own/").failed(2, "results/own", "dae replicate own/")
+    dae(command, "deeper/own").failed(2, "results/own", "dae replicate deeper/own/")
+
+
+def test_every_command_finds_results_by_study_path_folder_and_cell(dae: Dae, done: Path) -> None:
+    cell, run = "rect-25", run_of(done, "rect-25").name
+    shutil.copytree(done, "copy/results")
+    Path("experiments/tiny").rename("tiny")
+    studies = ("tiny", "tiny/", "./tiny", str(Path("tiny").resolve()))
+    folders = ("results/tiny", "copy/results", str(Path("copy/results").resolve()))
+    for name in (*studies, *folders):
+        found = dae("evaluate", name, "--format", "json").succeeded().json
+        assert [row["cell"] for row in found] == ["rect-0", cell], name
+        for command in ("report", "verify", "compare"):
+            dae(command, name).succeeded()
+        for command in ("filters", "encode"):  # of one run each
+            words = ("--out", "x.npz") if command == "encode" else ()
+            dae(command, name, *words).failed(2, "rect-0", cell)
+    for name in (*studies, *folders, f"results/tiny/runs/{run}"):
+        one = name if name.endswith(run) else f"{name.rstrip('/')}/{cell}"
+        found = dae("evaluate", one, "--format", "json").succeeded().json
+        assert [row["run"] for row in found] == [run], one
+        assert dae("filters", one).succeeded().out == f"filters-{run}.png\n"
+        dae("encode", one, "--out", "codes.npz").succeeded()
+        dae("compare", "results/tiny/rect-0", one).succeeded()
+    for command in ("evaluate", "filters"):
+        dae(command, "copy/results/rect-99").failed(2, "copy/results/runs.csv", "rect-99", cell)
+
+
+def test_of_several_seeds_the_lowest_is_taken_where_one_run_is_meant(dae: Dae, done: Path) -> None:
+    dae("replicate", "tiny", "--only", "rect-25", "--seeds", "2").succeeded()
+    first = run_of(done, "rect-25").name
+    ended = dae("filters", "results/tiny/rect-25").succeeded()
+    assert ended.out == f"filters-{first}.png\n"
+    assert "2 finished runs" in ended.message and first in ended.message
+    assert len(dae("evaluate", "results/tiny/rect-25", "--format", "json").succeeded().json) == 2
+    shutil.rmtree(done / "runs")
+    dae("filters", "results/tiny/rect-25").failed(2, "results/tiny/runs", "dae replicate")

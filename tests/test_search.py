@@ -372,6 +372,9 @@ def test_a_dry_run_says_what_there_is_and_writes_nothing(dae: Dae) -> None:
     assert ended.lines[1].split()[:3] == ["rect-0", "0", "7"]
     assert ended.lines[1].endswith("units, layers, finetune.learning_rate")
     assert not Path("results").exists()
+    Path("results").touch()
+    refused = dae("search", "tiny", "--dry-run", "--trials", "7").failed(2, "results/", "--out")
+    assert refused.out == ended.out
 
 
 def test_a_dry_run_and_a_check_can_be_read_by_programs(dae: Dae, searched: Path) -> None:

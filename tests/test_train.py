@@ -219,6 +219,25 @@ def test_a_stopped_run_is_resumed_unless_force_starts_over(
     assert "started  rect-25" in dae(*resume).succeeded().err.splitlines()
 
 
+# The plan
+
+
+def test_a_dry_run_of_one_experiment_shows_its_run_and_writes_nothing(dae: Dae, done: Path) -> None:
+    before = bits(Path())
+    words = ("train", "tiny/rect-25", "--dry-run")
+    line, count, effort = dae(*words, "--seed", "3").succeeded().lines[1:]
+    assert line.split()[0] == "rect-25" and "-s3-" in line and " new " in line
+    assert count == "1 of 1 to run · results/tiny/runs"
+    assert "core minute" in effort
+    ended = dae(*words, "--format", "json").succeeded()
+    assert [(run["run"], run["state"]) for run in ended.json["runs"]] == [
+        (run_of(done, "rect-25").name, "done")
+    ]
+    (line, _, _) = dae(*words, *changed("corruption.destruction=.5"), "--out", "x").lines[1:]
+    assert line.startswith("rect+destruction=0.5 ")
+    assert bits(Path()) == before and not Path("x").exists()
+
+
 # Reused pretraining
 
 

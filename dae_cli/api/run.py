@@ -27,10 +27,11 @@ from dae_cli.errors import ConfigError, DataError, RunFolderError
 from dae_cli.models.corruption import corruption_of
 from dae_cli.models.layers import Encoder
 from dae_cli.study.counting import RecordedData, finished_run, load_network
+from dae_cli.study.named_runs import run_folder
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.filters import as_shown
 from dae_cli.study.run.job import CHECKPOINT, model_name
-from dae_cli.study.run.record import Status, run_folder
+from dae_cli.study.run.record import Status
 from dae_cli.study.run.run import one_thread
 from dae_cli.svm.files import load_svm
 from dae_cli.svm.svm import Svm

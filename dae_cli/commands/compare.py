@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dae_cli.commands import completion
-from dae_cli.commands.sources import is_results, run_folder
+from dae_cli.commands.sources import run_folder
 from dae_cli.commands.tables import DASH, as_json, columns
-from dae_cli.config.experiments import ResolvedStudy, resolve_study
-from dae_cli.config.names import find_target, study_folders
+from dae_cli.config.experiments import resolve_study
 from dae_cli.csvfile import csv_text
 from dae_cli.errors import ConfigError
-from dae_cli.study.rows import RUNS_CSV
-from dae_cli.study.run.job import default_out
+from dae_cli.study.named_runs import named_results
 
 if TYPE_CHECKING:
     from dae_cli.study.tables.paired import Comparison, Contender
@@ -89,8 +87,9 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     runs: list[tuple[Path, str]] = []
     whole = []
     for source in dict.fromkeys(sources):
-        folder, cell, study = _results(source)
+        folder, cell, target = named_results(source)
         whole.append(bool(folder and not cell))
+        study = resolve_study(f"{target.folder}/") if target else None
         cells = cells_of_results(folder, cell, study, source) if folder else []
         contenders += cells
         if not cells:  # or a run of `dae train`
@@ -99,28 +98,6 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     order = list(sources)
     contenders.sort(key=lambda one: order.index(one.source))
     return with_distinct_names(contenders), len(whole) > 1 and all(whole)
-
-
-def _results(source: str) -> tuple[Path | None, str, ResolvedStudy | None]:
-    """Return the results folder that a source names, the cell in it if given, and the study.
-
-    The study is that of the current files, and only returned if the source names it. The folder is
-    None for a run, a single experiment or an unknown name.
-    """
-    path = Path(source)
-    if is_results(path) and source not in study_folders():
-        return path, "", None
-    if is_results(path.parent) and not path.exists():
-        return path.parent, path.name, None
-    try:
-        target = find_target(source)
-    except ConfigError:
-        return None, "", None
-    study, _, cell = target.name.partition("/")
-    folder = default_out(study, ())
-    if (cell or target.file is None) and (folder / RUNS_CSV).is_file():
-        return folder, cell, resolve_study(f"{target.folder}/")
-    return None, "", None
 
 
 def _paragraph(one: Comparison) -> str:

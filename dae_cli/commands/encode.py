@@ -37,7 +37,7 @@ def encode(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run folder, or an experiment with a finished run.",
+            help="A run folder, or a cell with a finished run (STUDY/CELL or FOLDER/CELL).",
             autocompletion=completion.experiments,
         ),
     ],

@@ -77,6 +77,16 @@ def hint_when_interrupted(hint: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def checks_of_dry_run() -> Iterator[None]:
+    """End the command with the message and exit code of a check that fails in the block."""
+    try:
+        yield
+    except DaeError as error:
+        typer.echo(f"without --dry-run this would fail: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
 def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename:
         error = NameTooLongError(error.filename)  # the user chose the path

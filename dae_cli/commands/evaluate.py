@@ -28,9 +28,9 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Run folders, results folders (all of their runs), or experiments with a finished "
-            "run in results/.",
-            autocompletion=completion.experiments,
+            help="Run folders, cells (STUDY/CELL or FOLDER/CELL), or studies and results folders, "
+            "for all of their runs.",
+            autocompletion=completion.studies_and_experiments,
             show_default=False,
         ),
     ],

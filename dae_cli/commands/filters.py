@@ -15,9 +15,10 @@ from dae_cli.commands import completion
 from dae_cli.commands.options import DataDir, Photos, file, grid_of_tiles, list_of_units
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
+from dae_cli.config.dump import differing_settings
 from dae_cli.config.experiments import load_resolved, resolve_experiment
 from dae_cli.config.names import label
-from dae_cli.config.schema import SvmExperiment, as_pretrained
+from dae_cli.config.schema import PretrainedExperiment, SvmExperiment, as_pretrained
 from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import ConfigError, RunFolderError
@@ -72,7 +73,8 @@ def filters(
         list[str],
         typer.Argument(
             metavar="RUN|EXPERIMENT",
-            help="Run folders, or experiments with a finished run; several are drawn side by side.",
+            help="Run folders, or cells with a finished run (STUDY/CELL or FOLDER/CELL); several "
+            "are drawn side by side.",
             autocompletion=completion.experiments,
         ),
     ],
@@ -205,17 +207,27 @@ def filters(
 
 
 def _layers(folders: Sequence[Path], layer: int) -> list[Filters]:
-    """Return a layer of each run, titled by data and corruption, or by run if those are equal."""
-    layers = []
-    for folder in folders:
-        weights = run_filters(folder, layer)
-        experiment = as_pretrained(load_resolved(folder / CONFIG))
-        title = f"{experiment.dataset}, {describe_corruption(experiment)}"
-        layers.append(as_shown(weights, experiment.dataset, title))
-    if len({one.title for one in layers}) == len(layers):
-        return layers
-    names = [folder.resolve().name for folder in folders]
-    return [replace(one, title=name) for one, name in zip(layers, names, strict=True)]
+    """Return a layer of each run, with distinct titles if the runs differ."""
+    weights = [run_filters(folder, layer) for folder in folders]
+    experiments = [as_pretrained(load_resolved(folder / CONFIG)) for folder in folders]
+    titles = _titles(experiments)
+    if len(set(titles)) < len(titles):
+        titles = [folder.resolve().name for folder in folders]
+    shown = zip(weights, experiments, titles, strict=True)
+    return [as_shown(values, one.dataset, title) for values, one, title in shown]
+
+
+def _titles(experiments: Sequence[PretrainedExperiment]) -> list[str]:
+    """Return data and corruption of each run, and in what it differs from those with the same."""
+    titles = [f"{one.dataset}, {describe_corruption(one)}" for one in experiments]
+    distinct = list(titles)
+    for title in set(titles):
+        alike = [number for number, other in enumerate(titles) if other == title]
+        settings = differing_settings([experiments[number] for number in alike], but=["dataset"])
+        for number, own in zip(alike, settings, strict=True):
+            values = (f"{key.rpartition('.')[2]} {value}" for key, value in own.items() if value)
+            distinct[number] = ", ".join([title, *values])
+    return distinct
 
 
 def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +15,10 @@ from dae_cli.commands.options import Format
 from dae_cli.commands.tables import DASH, as_json, columns, cut
 from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
 from dae_cli.config.names import find_target
+from dae_cli.config.saved_settings import SETTINGS, read_settings
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
 from dae_cli.study.results_folder import CellState, cell_states
-from dae_cli.study.run.job import default_out
+from dae_cli.study.run.job import PARTIAL, RUNS, STATUS, default_out
 
 
 def ls(
@@ -29,9 +32,12 @@ def ls(
     ] = None,
     form: Format = "table",
 ) -> None:
-    """A run is done if results/STUDY/runs.csv has its error for the current settings."""
+    """A run is done if results/STUDY/runs.csv has its error for the current settings. Studies
+    elsewhere are listed if results/ has results of them.
+    """
     if study is None:
         listed = [_listed(one, one.name) for one in list_studies()]
+        listed += _with_results({facts["name"] for facts, _ in listed})
     else:
         target = find_target(study)
         if target.file is not None:
@@ -48,24 +54,33 @@ def ls(
         rows = [("study", "cells", "runs", "reproduces")]
         for facts, problem in listed:
             count, title = str(len(facts["cells"])), problem or facts["title"]
-            rows.append((facts["name"], count, facts["runs"], title))
+            rows.append(
+                (facts["name"], count, _with_mark(facts["runs"], facts["cells"], facts), title)
+            )
     else:
         ((facts, problem),) = listed
         if problem:
             typer.echo(plain(problem), err=True)
         rows = [("cell", "run", "reproduces")]
         for cell in facts["cells"]:
-            rows.append((cell["name"], cell["run"] or DASH, cell["reproduces"]))
+            run = _with_mark(cell["run"] or DASH, [cell], facts)
+            rows.append((cell["name"], run, cell["reproduces"]))
     lines = columns([[plain(" ".join(text.split())) for text in row] for row in rows])
     typer.echo("\n".join(cut(lines)))
 
 
-def _listed(study: StudyListing, name: str) -> tuple[dict[str, Any], str]:
-    """Return a study for JSON, with the state of its cells, and the problem in reading it."""
+def _listed(
+    study: StudyListing, name: str, recorded: Path | None = None
+) -> tuple[dict[str, Any], str]:
+    """Return a study for JSON, with the state of its cells, and the problem in reading it.
+
+    The settings are those of the study's files, or those that a results folder has `recorded`.
+    """
     states: dict[str, CellState] = {}
-    problem = ""
+    problem, results = "", recorded or default_out(study.name, ())
     try:
-        states = cell_states(resolve_study(name), default_out(study.name, ()))
+        current = read_settings(results / SETTINGS, results) if recorded else resolve_study(name)
+        states = cell_states(current, results)
     except ConfigError:
         problem = f"cannot be read; dae show {name} shows the reason"
     except RunFolderError as error:
@@ -75,7 +90,33 @@ def _listed(study: StudyListing, name: str) -> tuple[dict[str, Any], str]:
         for cell, text in zip(study.cells, study.reproduces, strict=True)
     ]
     facts = {"name": study.name, "title": study.title, "source": study.source.resolve()}
-    return facts | {"runs": _summary(states), "cells": cells}, problem
+    folders = (path.parent.suffix for path in (results / RUNS).glob(f"*/{STATUS}"))
+    has_folders = any(suffix != PARTIAL for suffix in folders)
+    return facts | {"runs": _summary(states), "run_folders": has_folders, "cells": cells}, problem
+
+
+def _with_results(known: Collection[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield further studies with results in ./results, by name if that is found, else by folder."""
+    for path in sorted(Path("results").glob(f"*/{SETTINGS}")):
+        name = path.parent.name
+        with suppress(ConfigError):
+            if name in known or (saved := read_settings(path, path.parent)).name != name:
+                continue
+            try:
+                target = find_target(name)
+            except ConfigError:
+                cells = tuple(cell.cell for cell in saved.cells)
+                notes = ("",) * len(cells)
+                one = StudyListing(str(path.parent), saved.title, cells, path.parent, notes)
+                yield _listed(one, name, path.parent)
+            else:
+                yield _listed(list_study(name, target.folder), name)
+
+
+def _with_mark(state: str, cells: Sequence[dict[str, Any]], facts: dict[str, Any]) -> str:
+    """Return a state; with a note if the results of cells are only in runs.csv, as in a clone."""
+    is_done = any(cell["run"] == "done" for cell in cells)
+    return f"{state} (run folders not here)" if is_done and not facts["run_folders"] else state
 
 
 def _summary(states: Mapping[str, CellState]) -> str:

@@ -97,7 +97,9 @@ Seeds = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="List the runs and downloads and estimate the time; run nothing."
+        "--dry-run",
+        help="List the runs and downloads and estimate the time; run nothing. Fails if the command "
+        "would be refused.",
     ),
 ]
 Study = Annotated[

@@ -11,7 +11,7 @@ import typer
 
 from dae_cli.commands import completion, options
 from dae_cli.commands.conditions import Condition, FailIf, conditions, fail_where
-from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.errors import checks_of_dry_run, hint_when_interrupted
 from dae_cli.commands.help import RUNS
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, results, row_facts
@@ -21,7 +21,6 @@ from dae_cli.config.names import label
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice
-from dae_cli.errors import RunFolderError
 from dae_cli.machine import cores
 from dae_cli.study.processes import start_server
 from dae_cli.study.results_folder import cell_states
@@ -122,7 +121,7 @@ def run_study(
         if force or seeds or any(state != "done" for state in states):
             start_server()  # imports while this process does
 
-    from dae_cli.study.plan import plan_study, with_seeds
+    from dae_cli.study.plan import plan_study
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.results_folder import EarlierRows
 
@@ -142,16 +141,14 @@ def run_study(
             dry=dry_run,
         )
         places = jobs or (cluster.size if cluster else cores())
-        # Runs whose data set is not here yet follow once it is fetched.
-        lacking = {cell for one in plan.lacking for cell in one.cells if dry_run}
-        cells = [cell for cell in resolved.cells if cell.cell in lacking]
-        later = [(cell.cell, one) for cell in cells for one in with_seeds(cell, seeds)]
-        effort = _estimate(plan, later, force, places)
         if not dry_run:
             EarlierRows(plan).require_none_lost()
+            effort = _estimate(plan, [], force, places)
             display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, effort))
             display.expect([run.job for run in plan.ahead(force)])
-            how = "the same command without --force" if force else "the same command"
+            how = "the same command"
+            if force:
+                how += " without --force; finished runs that it did not reach keep their results"
             with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):
                 outcome = run_plan(
                     plan,
@@ -163,14 +160,7 @@ def run_study(
                     formats=plots,
                 )
     if dry_run:
-        if form == "json":
-            typer.echo(as_json(_json(plan) | asdict(effort)))
-        else:
-            typer.echo(_planned_runs(plan, len(later), force, effort))
-        try:
-            EarlierRows(plan).require_none_lost()
-        except RunFolderError as error:
-            typer.echo(f"without --dry-run this would fail: {error}", err=True)
+        show_plan(plan, seeds, force, places, form)
         return
 
     every = {(row.cell, row.run): row for row in outcome.rows}
@@ -191,6 +181,24 @@ def run_study(
     fail_where(asked, [row for row in outcome.table if row.cell in asked_for])
     if outcome.failed or plan.lacking:
         raise typer.Exit(1)
+
+
+def show_plan(plan: Plan, seeds: int | None, force: bool, places: int, form: str) -> None:
+    """Print a dry plan and its estimated effort; fail if running it would be refused."""
+    from dae_cli.study.plan import with_seeds
+    from dae_cli.study.replicate import require_runnable
+
+    # Runs whose data set is not here yet follow once it is fetched.
+    lacking = {cell for one in plan.lacking for cell in one.cells}
+    cells = [cell for cell in plan.study.cells if cell.cell in lacking]
+    later = [(cell.cell, one) for cell in cells for one in with_seeds(cell, seeds)]
+    effort = _estimate(plan, later, force, places)
+    if form == "json":
+        typer.echo(as_json(_json(plan) | asdict(effort)))
+    else:
+        typer.echo(_planned_runs(plan, len(later), force, effort))
+    with checks_of_dry_run():
+        require_runnable(plan, force)
 
 
 def _estimate(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dae_cli.commands import completion
-from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.errors import checks_of_dry_run, hint_when_interrupted
 from dae_cli.commands.help import OUTPUT
 from dae_cli.commands.options import (
     AcceptUnverified,
@@ -136,6 +136,7 @@ def search(
     from dae_cli.search.plan import plan_search
     from dae_cli.search.sampling import require_extra
     from dae_cli.search.selection import check_writable, write_files
+    from dae_cli.study.results_folder import check_writable as check_results_writable
 
     results = out or Path("results") / resolved.name
     if check:
@@ -163,6 +164,10 @@ def search(
         )
         if dry_run:
             typer.echo(_plan_text(plan, form))
+            with checks_of_dry_run():
+                if write:
+                    check_writable(resolved.source)
+                check_results_writable(plan.trials, dry=True)
             return
 
         from dae_cli.search.run import run_search

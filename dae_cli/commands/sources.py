@@ -9,13 +9,13 @@ from pathlib import Path
 import typer
 
 from dae_cli.config.experiments import ResolvedStudy, resolve_study
-from dae_cli.config.names import STUDY_FILE, Target, find_target, label, study_folders
+from dae_cli.config.names import Target, find_target, label, study_folders
 from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit
 from dae_cli.config.study_schema import read_study_file
-from dae_cli.errors import ConfigError, DaeError, RunFolderError, some
-from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.job import RUNS, default_out, is_run_name
-from dae_cli.study.run.record import run_folder as named_run
+from dae_cli.errors import ConfigError, DaeError, RunFolderError
+from dae_cli.study import named_runs
+from dae_cli.study.rows import RUNS_CSV
+from dae_cli.study.run.job import default_out
 
 
 def results_of(
@@ -33,7 +33,7 @@ def results_of(
     from dae_cli.study.results_folder import runs_csv_of
 
     path = Path(source)
-    if is_results(path) and source not in study_folders():
+    if named_runs.is_results(path) and source not in study_folders():
         if out is not None:
             raise typer.BadParameter(
                 f"{source} is already a results folder; omit --out", param_hint="--out"
@@ -49,7 +49,7 @@ def results_of(
             study = _named_and_recorded_study(target, folder, overrides)
         else:
             study = resolve_study(source, overrides)
-    runs_csv_of(study.name, folder, overrides)
+    runs_csv_of(study, folder, overrides)
     return study, folder
 
 
@@ -91,45 +91,15 @@ def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequ
     require_fit(cells, overrides, folder, f"omit --set; {SETTINGS} has the settings")
 
 
-def is_results(path: Path) -> bool:
-    """Return whether a path is a results folder, not the folder of a study."""
-    names = (SETTINGS, RUNS_CSV)
-    return any((path / name).is_file() for name in names) and not (path / STUDY_FILE).is_file()
-
-
 def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
-    """Return the run folders of a results folder, or the one run folder that is named.
-
-    Appends a problem for each run of the results that has no errors to count.
-
-    Raises:
-        RunFolderError: the folder is not that of a run, or the experiment has no finished run.
-        ConfigError: the source is neither a folder nor an experiment.
-    """
-    results = Path(source)
-    if not is_results(results):
-        return [run_folder(source)]
-    folders, gone = [], []
-    for row in read_results(results / RUNS_CSV, RunRow):
-        folder = results / RUNS / row.run
-        if row.error:
-            problems.append(
-                RunFolderError(f"{folder}: the run failed, so it has no errors to count")
-            )
-        elif is_run_name(row.run) and folder.is_dir():
-            folders.append(folder)
-        else:
-            gone.append(row.run)
-    if gone:
-        problems.append(
-            RunFolderError(
-                f"{results / RUNS}: {len(gone)} of {len(gone) + len(folders)} runs are not here "
-                f"({some(gone)}); run folders are not in git: run dae replicate first"
-            )
-        )
-    return folders
+    """Return the run folders that a source names; see `named_runs.run_folders`."""
+    return named_runs.run_folders(source, problems, _note)
 
 
 def run_folder(source: str) -> Path:
     """Return the run folder that a source names; report a choice among several on stderr."""
-    return named_run(source, lambda text: typer.echo(text, err=True))
+    return named_runs.run_folder(source, _note)
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)

@@ -108,11 +108,11 @@ def interval(error: float | None, half_width: float | None) -> str:
     return cells.interval(error, half_width, DASH)
 
 
-def run_summary(row: RunRow) -> list[str]:
-    """Return the result of a finished run, line by line."""
+def run_summary(row: RunRow, measures: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """Return the result of a finished run, line by line; `measures` are those of its filters."""
     took = [("took", minutes(row.minutes))] if row.minutes is not None else []
     if row.n_test is None:  # trained for its filters, so there is no test error
-        return columns([("data", row.dataset), *took], [3])
+        return columns([*measures, ("data", row.dataset), *took], [3])
     error = f"{interval(row.test_error_percent, row.half_width_95)} %"
     if row.n_wrong is not None:
         error += f" ({row.n_wrong:,} of {row.n_test:,} rows wrong)"

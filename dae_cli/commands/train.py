@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.help import OUTPUT, SETTINGS
 from dae_cli.commands.progress import progress_display
-from dae_cli.commands.replicate import run_study
+from dae_cli.commands.replicate import run_study, show_plan
 from dae_cli.commands.tables import as_json, row_facts, run_summary
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.grid import resolve_sweep, study_of
@@ -107,9 +108,8 @@ def train(
             form=form,
         )
         return
-    for name, given in (("--jobs", jobs), ("--dry-run", dry_run)):
-        if given:
-            raise typer.BadParameter("needs --grid or --seeds, such as --seeds 1", param_hint=name)
+    if jobs:
+        raise typer.BadParameter("needs --grid or --seeds", param_hint="--jobs")
     asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
 
@@ -117,7 +117,7 @@ def train(
     from dae_cli.study.replicate import run_single
 
     with progress_display(quiet=quiet, single=True) as display:
-        planned = plan_run(
+        plan = plan_run(
             resolved,
             seed=seed,
             device=device,
@@ -125,7 +125,12 @@ def train(
             out=out,
             options=sources,
             watcher=display,
+            dry=dry_run,
         )
+        if dry_run:
+            show_plan(plan, None, force, 1, form)
+            return
+        (planned,) = plan.runs
         display.expect([planned.job])
         how = "the same command without --force" if force else "the same command"
         with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):
@@ -133,14 +138,22 @@ def train(
     job, path = planned.job, label(planned.job.folder)
     if row.error:
         raise DaeError(f"{job.cell} failed: {row.error}")
+    measured = None
+    if row.n_test is None:  # trained for its filters
+        from dae_cli.study.filter_study import measured_run
+
+        measured = measured_run(job.folder, row)
     if form == "json":
-        typer.echo(as_json({"folder": path, **row_facts(row)}))
+        facts = {"folder": path, **row_facts(row)}
+        if measured:
+            facts |= {k: None if isnan(v) else v for k, v in measured.columns.items()}
+        typer.echo(as_json(facts))
     elif quiet:
         typer.echo(path)
     else:
         if planned.state == "done" and not force:
             typer.echo(f"{job.cell} is done; use --force to train it again", err=True)
-        typer.echo("\n".join([*run_summary(row), path]))
+        typer.echo("\n".join([*run_summary(row, measured.lines if measured else ()), path]))
         if unknown_commit := not_known([row.commit]):
             typer.echo(unknown_commit, err=True)
         if not job.is_svm:

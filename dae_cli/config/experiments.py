@@ -7,8 +7,9 @@ study can contain networks and SVMs. All problems are collected and raised as on
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dae_cli.config.dump import differing, differing_settings
@@ -99,6 +100,14 @@ class ResolvedStudy:
     """The study.yaml, for messages about it."""
 
     @property
+    def argument(self) -> str:
+        """The study as an argument of a command: its path if its name alone is not found."""
+        named = study_folders().get(self.name)
+        if not (self.source / STUDY_FILE).is_file() or (named and named.samefile(self.source)):
+            return shlex.quote(self.name)
+        return shlex.quote(f"{label(self.source)}/")
+
+    @property
     def changed(self) -> dict[str, str]:
         """Settings that `--set` changed, by the name of the cell."""
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
@@ -183,8 +192,7 @@ def find_experiment(name: str) -> tuple[Target, Path]:
     if target.file is None:
         cells = ", ".join(shown(f"{target.name}/{cell}") for cell in cell_files(target.folder))
         raise ConfigError(
-            f"{shown(name)} is a study, not one experiment; pass its results folder or one of its "
-            f"cells: {cells}"
+            f"{shown(name)} is a study, not one experiment; pass one of its cells: {cells}"
         )
     return target, target.file
 
@@ -355,8 +363,37 @@ def parse_overrides(
                 nested, wrong_data = with_names(value.part((), under=tuple(key.split("."))), Path())
                 found += wrong_data or problems_with(SettingsFile, nested)
                 over = merge(over, nested)
+            if option == "--set" and len(split_values(text)) > 1:
+                found = [replace(one, text=one.text + _hint_at_grid(argument)) for one in found]
         problems += found
     return over, problems
+
+
+def split_values(text: str) -> list[str]:
+    """Split at commas outside brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        depth += (letter in "[{") - (letter in "]}") if not quote else 0
+        if letter == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _hint_at_grid(argument: str) -> str:
+    """Return how to give several values; '' for an unknown key or a list without brackets."""
+    key, _, text = argument.partition("=")
+    if key.strip() == "seed":
+        return " (for several seeds, pass --seeds)"
+    known = known_keys(SettingsFile).get(key.strip())
+    if known is None or (known.get("type") == "array" and "[" not in text):
+        return ""
+    return f" (for a run with each of these values, pass --grid {shlex.quote(argument)})"
 
 
 def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:

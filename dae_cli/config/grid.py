@@ -21,6 +21,7 @@ from dae_cli.config.experiments import (
     parse_overrides,
     resolve_experiment,
     resolve_study,
+    split_values,
 )
 from dae_cli.config.messages import Problem, config_error, known_keys
 from dae_cli.config.names import STUDY_FILE, find_target
@@ -46,7 +47,7 @@ def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
     options: dict[str, list[str]] = {}
     for argument in grid:
         key, _, text = argument.partition("=")
-        key, values = key.strip(), _split(text)
+        key, values = key.strip(), split_values(text)
         if not key or not all(values):
             why = f"expected KEY=A,B, for example {_EXAMPLE} or {LIST_EXAMPLE}"
             raise ConfigError(f"--grid {shown(argument)}: {why}")
@@ -59,22 +60,6 @@ def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
     if math.prod(map(len, options.values())) > MOST_COMBINATIONS:
         raise ConfigError(f"--grid: more than {MOST_COMBINATIONS} combinations; pass fewer values")
     return list(itertools.product(*options.values()))
-
-
-def _split(text: str) -> list[str]:
-    """Split at commas outside brackets and quotes."""
-    parts, depth, quote = [""], 0, ""
-    for letter in text:
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"":
-            quote = letter
-        depth += (letter in "[{") - (letter in "]}") if not quote else 0
-        if letter == "," and depth == 0 and not quote:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
 
 
 @dataclass(frozen=True)

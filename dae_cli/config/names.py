@@ -91,7 +91,7 @@ def chosen_cells(
 def _unknown_cell(cell: str, who: str, known: Iterable[str], prefix: str = "") -> ConfigError:
     return ConfigError(
         f"{who} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
-        f"  cells: {', '.join(map(shown, known))}"
+        f"  cells: {some([*known], 12)}"
     )
 
 
@@ -147,6 +147,8 @@ def _from_path(path: Path, name: str) -> Target:
             return Target(path.resolve().name, path, None)
         raise ConfigError(f"{shown(name)} is not a study: the folder has no {STUDY_FILE}")
     if not path.is_file():
+        if path.suffix != ".yaml" and (path.parent / STUDY_FILE).is_file():
+            return _cell(path.parent, path.name, path.resolve().parent.name)
         raise ConfigError(f"{shown(name)} does not exist (interpreted as a path, not a name)")
     if path.name == STUDY_FILE:
         return Target(path.resolve().parent.name, path.parent, None)
@@ -160,11 +162,12 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     names = [*studies, *(f"{study}/{cell}" for study, own in cells.items() for cell in own)]
     same = [f"{study}/{name}" for study, own in cells.items() if name in own]
     near = f"; did you mean {' or '.join(same)}?" if same else did_you_mean(name, names)
-    lines = [f"no experiment or study is named {name!r}{near}"]
-    lines += [f"  {study}/: {some(own, 8)}" for study, own in cells.items()]
-    lines.append("  `dae ls STUDY` lists all cells of a study")
-    lines.append("  to pass a path, end it with / (a study) or .yaml (an experiment)")
-    return ConfigError("\n".join(lines))
+    own_first = sorted(studies, key=lambda study: studies[study].parent == shipped_experiments())
+    return ConfigError(
+        f"no experiment or study is named {name!r}{near}\n"
+        f"  studies: {some(own_first, 5)}; dae ls lists them all, dae ls STUDY the cells of one\n"
+        "  to pass a path, end it with / (a study) or .yaml (an experiment)"
+    )
 
 
 def _natural(name: str) -> list[tuple[str, int]]:

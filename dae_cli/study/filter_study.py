@@ -127,6 +127,21 @@ class MeasuredRun:
             numbers[name] = Number(*(factor * end for end in ends))
         return numbers
 
+    @property
+    def columns(self) -> dict[str, float]:
+        """The same as in figures.csv: each value and the ends of its interval."""
+        return {
+            measure + end: value
+            for measure, number in self.numbers.items()
+            for end, value in zip(("", "_low", "_high"), number, strict=True)
+        }
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Name and value of each measure, as text; shapes are measured only of images."""
+        numbers = self.numbers.items()
+        return [(MEASURES[name][-1], str(n)) for name, n in numbers if not isnan(n.value)]
+
 
 @dataclass(frozen=True)
 class ClaimCheck:
@@ -233,14 +248,18 @@ def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
     for row in done:
         path = source / RUNS / row.run / FILTERS_CSV
         if path.exists():
-            own = read_rows(path, UnitMeasures)
-            units = [UnitRow(row.cell, row.seed, **asdict(unit)) for unit in own]
+            measured.append(measured_run(path.parent, row))
         elif (row.cell, row.seed) in saved:
-            units = saved[row.cell, row.seed]
+            measured.append(MeasuredRun(row, tuple(saved[row.cell, row.seed])))
         else:
             raise RunFolderError(f"{path}: missing; {RUN_REMEDY}")
-        measured.append(MeasuredRun(row, tuple(units)))
     return measured
+
+
+def measured_run(folder: Path, row: RunRow) -> MeasuredRun:
+    """Return the measures of a finished run from its folder. Raises RunFolderError."""
+    own = read_rows(folder / FILTERS_CSV, UnitMeasures)
+    return MeasuredRun(row, tuple(UnitRow(row.cell, row.seed, **asdict(unit)) for unit in own))
 
 
 def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
@@ -274,11 +293,7 @@ def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[F
                 seed=run.row.seed,
                 units=len(run.units),
                 holds=check.holds if check else None,
-                **{
-                    measure + end: value
-                    for measure, number in run.numbers.items()
-                    for end, value in zip(("", "_low", "_high"), number, strict=True)
-                },
+                **run.columns,
             )
             rows.append(row)
     return rows

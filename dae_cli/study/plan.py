@@ -105,15 +105,26 @@ def plan_run(
     out: Path | None,
     options: DataOptions,
     watcher: Watcher,
-) -> PlannedRun:
-    """Prepare the data of one experiment and plan its run, named after the `--set` options."""
+    dry: bool = False,
+) -> Plan:
+    """Prepare the data of one experiment and plan its run, named after the `--set` options.
+
+    The plan's folder is that of the runs. With `dry`, see `plan_study`.
+    """
     check_choice(engine, device)
     experiment = resolved.experiment if seed is None else with_seed(resolved.experiment, seed)
-    data = prepare_any(experiment.dataset, options, watcher)
     values = [setting.replace(" ", "=", 1) for setting in resolved.changed]
-    name = variant_name(resolved.cell, experiment.dataset, values)
-    cell, runs = replace(resolved, name=name), out or default_runs(resolved)
-    return _planned(cell, experiment, data, runs, device, engine)
+    name, dataset = variant_name(resolved.cell, experiment.dataset, values), experiment.dataset
+    cell, runs = replace(resolved, name=name, experiment=experiment), out or default_runs(resolved)
+    lacking: tuple[Lacking, ...] = ()
+    if dry:
+        prepared, lacking = prepare_each([cell], options, watcher, dry=True)
+    else:
+        prepared = {dataset: prepare_any(dataset, options, watcher)}
+    planned = [_planned(cell, experiment, d, runs, device, engine) for d in prepared.values()]
+    name, folder = resolved.name.rpartition("/")[0], resolved.source.parent
+    study = ResolvedStudy(name, title="", source=folder, cells=(cell,), all_cells=(cell,))
+    return Plan(study, runs, tuple(planned), lacking=lacking)
 
 
 def prepare_each(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +14,7 @@ from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Prepared
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
+from dae_cli.files import HeldError
 from dae_cli.stopping import Interrupted, StopRequest
 from dae_cli.study.distribute import STOPPING, WAIT_SECONDS, distribute
 from dae_cli.study.estimate import reference_minutes
@@ -113,7 +114,7 @@ def run_plan(
     if written.undrawn and formats:
         watcher.note(
             f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}, because their runs "
-            f"or data are not here; run dae replicate {plan.study.name} with --plots"
+            f"or data are not here; run dae replicate {plan.study.argument} with --plots"
         )
     sweep_runs(plan.out / RUNS)
     return Outcome(
@@ -151,8 +152,18 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, cluster: Cluster | None)
                 f"another dae process is running {', '.join(held)}, and --force would discard its "
                 "work: stop that process first, or omit --force to share the runs"
             )
-        for run in plan.runs:
-            run.job.discard()
+
+
+def require_runnable(plan: Plan, force: bool) -> None:
+    """Check a dry plan as `run_plan` does, without writing. Raises DaeError."""
+    for folder in (plan.out, plan.out / RUNS):
+        check_writable(folder, dry=True)
+    earlier = EarlierRows(plan)
+    earlier.require_none_lost()
+    _require_readable(plan, earlier.remaining, discarding_runs=force)
+    done = [] if force else [run for run in plan.runs if run.state == "done"]
+    rows = [_row_of_done(run.job, command="") for run in done]
+    refuse_other_engines((r, row) for r, row in zip(done, rows, strict=True) if not row.error)
 
 
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
@@ -194,7 +205,6 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     if job.is_held():
         raise RunFolderError(held)
     if force:
-        job.discard()
         run = replace(run, job=replace(job, from_start=True))
     elif run.state == "done":
         row = row_of(job)
@@ -238,7 +248,11 @@ def _run_until_done(
                     yield _checked(outcome, batch[outcome.run])
                 elif outcome.why == "held":
                     held[outcome.run] = batch[outcome.run].job
-        waiting = [r for r in waiting if r.job.name in held or r is not batch[r.job.name]]
+        waiting = [
+            replace(r, job=replace(r.job, from_start=False))  # keep what this pass has done
+            for r in waiting
+            if r.job.name in held or r is not batch[r.job.name]
+        ]
         if held:
             names = ", ".join(job.cell for job in held.values())
             watcher.note(f"another dae process is running {names}; waiting for it")
@@ -267,7 +281,7 @@ def _execute(
     """
     stop = StopRequest(lambda: watcher.note(STOPPING))
     ended = distribute(
-        jobs,
+        _discarding(jobs),
         partial(_run_one, command),
         workers=max(1, min(workers, len(jobs))),
         watcher=watcher,
@@ -284,6 +298,15 @@ def _execute(
             yield result
     if stop.signal:
         raise Interrupted(stop.signal)
+
+
+def _discarding(jobs: Iterable[Job]) -> Iterator[Job]:
+    """Yield each job when a worker asks for it; only then discard a run that is to start over."""
+    for job in jobs:
+        if job.from_start:
+            with suppress(HeldError):
+                job.discard()
+        yield job
 
 
 def _run_one(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Unfinished:

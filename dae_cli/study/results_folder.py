@@ -50,8 +50,10 @@ CellState = Literal["none", "failed", "done"]
 # The folder
 
 
-def check_writable(out: Path) -> None:
+def check_writable(out: Path, *, dry: bool = False) -> None:
     """Check, before anything is computed, that results can be written to a folder.
+
+    The folder is created; with `dry`, the lowest existing folder above it is checked instead.
 
     Raises RunFolderError, or NameTooLongError.
     """
@@ -59,9 +61,12 @@ def check_writable(out: Path) -> None:
         raise RunFolderError(
             f"{out}: checkpoints need a UTF-8 path; pass another folder with --out"
         )
-    trial = part_of(out / "trial")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        if dry:
+            trial = part_of(next(path for path in (out, *out.parents) if path.exists()) / "trial")
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            trial = part_of(out / "trial")
         trial.touch()  # os.access is wrong for the superuser on a read-only disk
         trial.unlink(missing_ok=True)
     except OSError as error:
@@ -72,15 +77,15 @@ def check_writable(out: Path) -> None:
         ) from error
 
 
-def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
+def runs_csv_of(study: ResolvedStudy, out: Path, overrides: Sequence[str] = ()) -> Path:
     """Return the path of runs.csv in a results folder; raises RunFolderError if there is none."""
     path = out / RUNS_CSV
     if path.is_file():
         return path
     options = [*(f"--set={setting}" for setting in overrides), f"--out={out}"]
     raise RunFolderError(
-        f"{path}: there are no results of {study} here; run dae replicate "
-        f"{shlex.join([study, *options])} first, or pass their folder with --out"
+        f"{path}: there are no results of {study.name} here; run dae replicate "
+        f"{study.argument} {shlex.join(options)} first, or pass their folder with --out"
     )
 
 
@@ -199,13 +204,13 @@ class EarlierRows:
 
     def require_all_stay(self) -> None:
         """Raise RunFolderError if a command that runs nothing would remove a row."""
-        name, out, report = self._plan.study.name, self._plan.out, ""
+        study, out, report = self._plan.study, self._plan.out, ""
         if self._removed and (saved := _saved_settings(out)) and saved != self._cells:
             report = f"to report them with their own settings, run dae report {label(out)}; "
         self._refuse(
             self._removed,
-            f"{report}to replace them by runs of {name}, run dae replicate {name} --out "
-            f"{label(out)}, with --replace if results would be lost",
+            f"{report}to replace them by runs of {study.name}, run dae replicate "
+            f"{study.argument} --out {label(out)}, with --replace if results would be lost",
         )
 
     def _refuse(self, rows: Sequence[RunRow], remedy: str) -> None:

@@ -122,11 +122,11 @@ def verify_study(
     Raises RunFolderError: there are no results, or runs.csv cannot be read.
     """
     use_one_thread()
-    path = runs_csv_of(study.name, out)
+    path = runs_csv_of(study, out)
     # Cells may share a run.
     rows = list({(row.cell, row.run): row for row in read_results(path, RunRow)}.values())
     if not rows:
-        raise RunFolderError(f"{path}: contains no runs; run dae replicate {study.name} first")
+        raise RunFolderError(f"{path}: contains no runs; run dae replicate {study.argument} first")
     if others := other_numerics(rows):
         note(f"{RUNS_CSV}: {others}")
     with TemporaryDirectory(prefix="dae-verify-") as temporary:
@@ -208,7 +208,7 @@ class _Verifier:
 
     def _why_not_here(self, row: RunRow) -> str:
         """Return why a run cannot be recomputed from its folder; empty if it can."""
-        folder, command = self._out / RUNS / row.run, f"dae replicate {self._study.name}"
+        folder, command = self._out / RUNS / row.run, f"dae replicate {self._study.argument}"
         if row.error:
             if is_run_name(row.run) and (folder / STATUS).exists():
                 what = f"{row.run}: error"
@@ -252,7 +252,7 @@ class _Verifier:
             if is_written and (source / name).exists():
                 findings.attempt(name, self._compare_file, name)
             elif is_written and not is_there and not self._was_added_later(name):
-                command = f"dae replicate {self._study.name}"
+                command = f"dae replicate {self._study.argument}"
                 why = f"does not exist yet; {command} writes it and runs only what is not done"
                 findings.cannot_check(name, why)
             elif is_there and not is_written and results:

@@ -47,9 +47,10 @@ class Report:
         return self.study.title or self.study.name
 
     @property
-    def minutes(self) -> float:
-        """Total core minutes of the runs, rounded as in the CSV."""
-        return fsum(round(row.minutes or 0.0, 1) for row in self.rows)
+    def effort(self) -> str:
+        """Total time of the runs, each rounded as in the CSV."""
+        minutes = fsum(round(row.minutes or 0.0, 1) for row in self.rows)
+        return f"{minutes:.0f} core minutes" if minutes >= 1 else "less than a core minute"
 
     @property
     def changes(self) -> str:

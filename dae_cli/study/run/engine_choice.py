@@ -63,7 +63,7 @@ def with_engines(
         job = run.job
         if job.is_svm:  # libsvm computes every SVM, regardless of --engine
             jobs.append(job)
-        elif job.state() != "stopped":
+        elif job.from_start or job.state() != "stopped":
             device = _device(job.device, run.engine)
             name = default(device) if run.engine == "auto" else run.engine
             jobs.append(replace(job, engine=name, device=device.type))

@@ -60,7 +60,7 @@ class Job:
     reference: Reference = "destruction"
     """Which of the paper's numbers the row is compared with."""
     from_start: bool = False
-    """Whether to pretrain even if another run has the same pretraining."""
+    """Whether to discard the run first, and to pretrain even if another run has the same."""
 
     @property
     def name(self) -> str:

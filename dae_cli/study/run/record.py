@@ -19,26 +19,22 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import from_json, to_json
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.experiments import ResolvedExperiment, load_resolved, resolve_experiment
-from dae_cli.config.names import STUDY_FILE, find_target
+from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.csvfile import Minutes
 from dae_cli.data.dataset import Origin, Trust
-from dae_cli.data.datasets import DATASETS, OwnDataset
+from dae_cli.data.datasets import DATASETS
 from dae_cli.engines.names import LIBSVM
-from dae_cli.errors import RUN_REMEDY, ConfigError, RunFolderError, plain, some
-from dae_cli.files import with_home, write_json
+from dae_cli.errors import RUN_REMEDY, ConfigError, RunFolderError, plain
+from dae_cli.files import write_json
 from dae_cli.study.paper import CALIBRATED, compared_with, half_width_95, verdict
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import (
-    CHECKPOINT,
     CONFIG,
     ENVIRONMENT,
-    RUNS,
     STATUS,
     Job,
     config_sha256,
-    default_runs,
     destruction_percent,
     model_name,
 )
@@ -321,79 +317,3 @@ def _is_comparable(experiment: AnyExperiment) -> bool:
         return False  # there is no test error to compare
     is_masking = isinstance(experiment, SvmExperiment) or experiment.corruption.kind == "masking"
     return experiment.subset is None and is_masking
-
-
-# Finding a run by its folder or experiment
-
-
-def run_folder(source: str, note: Callable[[str], None]) -> Path:
-    """Return a run folder, given its path or an experiment (then its newest finished run).
-
-    `note` receives a message if there are several finished runs, or if the data have changed.
-
-    Raises:
-        RunFolderError: the folder is not a run folder, or the experiment has no finished run.
-        ConfigError: `source` is neither a folder nor an experiment.
-    """
-    path = with_home(source)
-    if path.is_dir() and not (path / STUDY_FILE).is_file():
-        if (path / CONFIG).is_file():
-            return path
-        raise RunFolderError(f"{source}: not a run folder (it has no {CONFIG})")
-    is_path = path.suffix != ".yaml" and len(path.parts) > 1
-    missing = RunFolderError(
-        f"{source}: no such run folder; run folders are not in git: run dae replicate first"
-    )
-    if is_path and (path.parent.name == RUNS or path.is_absolute()):
-        raise missing
-    try:
-        find_target(source)
-    except ConfigError:
-        if is_path and path.parent.is_dir() and not (path.parent / STUDY_FILE).is_file():
-            raise missing from None
-        raise
-    resolved = resolve_experiment(source)
-    newest, *others = _finished_runs(resolved, source)
-    dataset = resolved.experiment.dataset
-    if isinstance(dataset, OwnDataset) and dataset.facts is not None:
-        used, now = read_status(newest).data_sha256, dataset.facts.sha256
-        if used != now:
-            note(
-                f"{newest} was trained on other data (SHA-256 {used[:12]}…) than {dataset.path} "
-                f"declares now ({now[:12]}…)"
-            )
-    if others:
-        note(
-            f"{source} has {len(others) + 1} finished runs, with different data or numerics; "
-            f"using the newest, {newest}; to use another one, pass its folder"
-        )
-    return newest
-
-
-def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
-    """Return the finished runs of an experiment and its seed, newest first, on any data.
-
-    Raises:
-        RunFolderError: there is none; lists runs of the cell with other settings or seeds.
-    """
-    runs = default_runs(resolved)
-    matching, same_cell = [], []
-    for folder in sorted(runs.glob("*/")):
-        try:
-            status = read_status(folder)
-            if status.state != "done" or not (folder / CHECKPOINT).exists():
-                continue
-            if status.cell == resolved.cell:
-                same_cell.append(folder.name)
-            if has_settings(folder / CONFIG, resolved.experiment):
-                matching.append(folder)
-        except (ConfigError, RunFolderError, OSError):
-            continue
-    if not matching:
-        others = some(same_cell, 3)
-        hint = f" (with other settings or seeds: {others}; pass the folder)" if same_cell else ""
-        raise RunFolderError(
-            f"{resolved.name}: no finished run with these settings in {runs}{hint}; "
-            f"train it with dae train {source}"
-        )
-    return sorted(matching, key=lambda folder: (folder / CHECKPOINT).stat().st_mtime, reverse=True)
