@@ -427,7 +427,7 @@ def test_an_npz_that_does_not_match_its_declaration_is_refused(dae: Dae) -> None
     np.savez("own.npz", data=values, y=np.arange(9))
     dae("show", "one.yaml").failed(2, "has neither X nor X_train", "data, y")
     np.savez("own.npz", X=values, y=np.arange(8))
-    dae("show", "one.yaml").failed(2, "y has shape (8,)", "one label for each of 9 rows")
+    dae("show", "one.yaml").failed(2, "y has shape (8,)", "each of 9 rows")
     np.savez("own.npz", X=values.astype(object), y=np.arange(9))
     dae("show", "one.yaml").failed(2, "own.npz", "cannot be read", "save its arrays as numbers")
     values[2, 1] = np.nan
