@@ -20,8 +20,9 @@ PRODUCTS, WEIGHTS = "products at the best sgemm", "weights read and written"
 HEAD = """\
 # Benchmarks
 
-The last run of `make bench` on each kind of processor: medians over the rounds that are in
-[results.csv](results.csv). How they are measured: [docs/performance.md](../docs/performance.md).
+This page shows the last results of `make bench` on each kind of processor, as medians over the
+rounds in [results.csv](results.csv). [docs/performance.md](../docs/performance.md) explains how
+they are measured.
 """
 VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
 # Family, models, name, as in Linux (arch/x86/kernel/cpu/amd.c, intel-family.h).

@@ -157,9 +157,9 @@ def _rect(images: Array, labels: Array) -> Iterator[Measure]:
     across, down = white.any(axis=1), white.any(axis=2)
     height, width = down.sum(axis=1), across.sum(axis=1)
     outline = 2 * (height + width) - 4 == white.sum(axis=(1, 2))
-    yield Measure("all", "images that are one outline", outline + 0.0)
+    yield Measure("all", "images with a single outline", outline + 0.0)
     taller = (height > width) == (labels == 1)
-    yield Measure("all", "labels that say taller than wide", taller + 0.0)
+    yield Measure("all", "labels that agree with the image", taller + 0.0)
     yield Measure("all", "sides that differ by 3 or more", (abs(height - width) >= 3) + 0.0)
     yield from _spread("all", "height", height + 0.0)
     yield from _spread("all", "width", width + 0.0)
@@ -174,7 +174,7 @@ def _rect_img(images: Array, labels: Array) -> Iterator[Measure]:
     yield Measure("all", "mean grey", mean, judged=False)
     yield from _spread("all", "standard deviation", contrast, judged=False)
     steps = np.abs(np.diff(images, axis=2)).mean(axis=(1, 2), dtype=np.float64)
-    yield Measure("all", "step between neighbouring pixels", steps, judged=False)
+    yield Measure("all", "mean difference of neighbouring pixels", steps, judged=False)
 
 
 def _convex(pixels: Array, labels: Array) -> Iterator[Measure]:
@@ -183,7 +183,7 @@ def _convex(pixels: Array, labels: Array) -> Iterator[Measure]:
     for part, label in (("convex", 1), ("not convex", 0)):
         yield from _spread(part, "white pixels", area[labels == label])
     white = area[labels == 1] == pixels.shape[1]
-    yield Measure("convex", "images all white", white + 0.0)
+    yield Measure("convex", "all-white images", white + 0.0)
 
 
 # Comparison of genuine and regenerated rows.
@@ -237,7 +237,7 @@ def compare(dataset: Dataset, genuine: Genuine) -> Iterator[Row]:
         rows = [dataset.splits[split].as_float(np.array([row])) for split, row in genuine.places]
         same = (np.concatenate(rows) == genuine.pixels).all(axis=1)
         rest = (len(same), None, len(same), int(same.sum()), len(same), 0.0)
-        yield _row(dataset, "all", "rows identical at their place", *rest)
+        yield _row(dataset, "all", "rows identical to the genuine ones", *rest)
     reference = measures(spec, genuine.pixels, genuine.labels)
     for one, other in zip(reference, measures(spec, ours.as_float(), ours.labels), strict=True):
         error = one.standard_error()
@@ -295,8 +295,8 @@ def convex_svm(dataset: Dataset, genuine: Dataset) -> Iterator[Row]:
     reference, svm = error(fixed(genuine), genuine), fixed(dataset)
     kind = f"RBF SVM (C {CONVEX_C:g}, gamma {CONVEX_KERNEL.gamma:g}), test error in %"
     for tested, data, tolerance in (
-        ("trained and tested on its own rows", dataset, CONVEX_OWN),
-        ("trained on it, tested on genuine rows", genuine, CONVEX_TRANSFER),
+        ("trained and tested on the same set", dataset, CONVEX_OWN),
+        ("tested on genuine rows", genuine, CONVEX_TRANSFER),
     ):
         numbers = (reference, None, str(ROWS), error(svm, data), ROWS, tolerance)
         yield _row(dataset, "all", f"{kind}, {tested}", *numbers, trained=True)

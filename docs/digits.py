@@ -123,7 +123,7 @@ def table(found: Sequence[Row]) -> str:
     errors: dict[str, list[float]] = {}
     for row in sorted(found, key=lambda row: row.seed):
         errors.setdefault(row.model, []).append(100 * row.test_wrong / row.n_test)
-    lines = [f"| model | test error, % | less than {RIVAL} by |", "|---|---:|---:|"]
+    lines = [f"| model | test error, % | lower than {RIVAL} by |", "|---|---:|---:|"]
     for model, own in errors.items():
         gain = [b - a for a, b in zip(own, errors[RIVAL], strict=True)]
         lines.append(f"| {model} | {_mean(own)} | {'–' if model == RIVAL else _mean(gain)} |")

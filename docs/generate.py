@@ -66,7 +66,7 @@ def readme(text: str) -> str:
     for origin, heading in ORIGINS.items():
         if own := [row for row in table if row.data_origin == origin]:
             parts.append(f"{heading}\n\n{table_markdown(own)}")
-    parts.append(f"{_runs(table)}, {_seeds(table)}. {sources(map(paper_number, table))}".strip())
+    parts.append(f"{_seeds(table)} ({_runs(table)}). {sources(map(paper_number, table))}".strip())
     text = _between(text, "table", "\n{}\n".format("\n\n".join(parts)))
     study = shown_study()
     # Of a cell with rows of both origins, show the row on the authors' data.
@@ -74,10 +74,12 @@ def readme(text: str) -> str:
     shown = [row for row in whole if row.model == "SdA-3"]
     verdicts = [row.verdict for row in whole]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in get_args(Verdict) if v in verdicts)
+    counts = counts.replace("calibrated", "[calibrated](docs/results.md#calibrated-cells)")
+    cells = len(resolve_study(study).all_cells)
+    done = f"All {cells}" if len(whole) == cells else f"{len(whole)} of the {cells}"
     origin = (
-        f"SdA-3, {_seeds(shown)}; sd: over the seeds. {len(whole)} of the table's "
-        f"{len(resolve_study(study).all_cells)} cells have been run ({counts}): "
-        f"{_runs(whole)}. {sources(map(paper_number, shown))}"
+        f"{_seeds(shown)}. {done} cells of the table have been run ({_runs(whole)}): {counts}. "
+        f"{sources(map(paper_number, shown))}"
     )
     return _between(text, "whole", f"\n{table_markdown(shown)}\n\n{origin}\n")
 
@@ -91,15 +93,16 @@ def shown_study() -> str:
 def _runs(table: list[TableRow]) -> str:
     runs = sum(len(row.seeds.split()) for row in table)
     versions = dict.fromkeys(part for row in table for part in row.numerics.split(" / "))
-    return f"{runs} runs, computed with numerics {' and '.join(versions)}"
+    return f"{runs} runs with [numerics version](docs/results.md#numerics) {' and '.join(versions)}"
 
 
 def _seeds(table: list[TableRow]) -> str:
-    """Describe the number of seeds: `one seed each`, `the mean of three seeds`."""
+    """Describe the number of seeds: `Errors are means over three seeds`."""
     counts = sorted({len(row.seeds.split()) for row in table})
     if counts == [1]:
-        return "one seed each"
-    return f"the mean of {' or '.join(COUNTS.get(count, str(count)) for count in counts)} seeds"
+        return "Each error is from one seed"
+    numbers = " or ".join(COUNTS.get(count, str(count)) for count in counts)
+    return f"Errors are means over {numbers} seeds"
 
 
 def reference_table(study: str) -> list[TableRow]:
@@ -171,7 +174,7 @@ def results(text: str) -> str:
     rows = [row for folder in study_folders().values() for row in reference_rows(folder)]
     made = Counter((row.numerics, row.engine, row.device, row.versions) for row in rows)
     lines = [
-        f"- {count} runs, numerics {numerics}, engine {engine} on {device}: {versions}"
+        f"- {count} runs (numerics version {numerics}, engine {engine}, {device}): {versions}"
         for (numerics, engine, device, versions), count in sorted(made.items())
     ]
     return _between(text, "versions", "\n{}\n".format("\n".join(lines)))
@@ -193,7 +196,7 @@ def renew_claims(text: str) -> str:
 
 def command_help() -> str:
     """Return docs/commands.md: the help of `dae` and of every command."""
-    parts = ["# Commands\n\nWritten by `make readme` from the commands' own `--help`."]
+    parts = ["# Commands\n\nThis page shows the output of `dae --help` and `dae COMMAND --help`."]
     for name in ((), *_command_names()):
         title = " ".join(("dae", *name))
         parts.append(f"## `{title}`\n\n```text\n{_help(name)}\n```")

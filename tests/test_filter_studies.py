@@ -385,7 +385,7 @@ def test_a_slider_goes_over_cells_that_differ_in_destruction_alone(
     wanted = [f"masked-{level}" for level in (0, 5, 50)]
     runs = [run_of(out, cell) for cell in wanted]  # of the first seed
     assert re.findall('data-run="([^"]*)"', page) == [run.name for run in runs]
-    assert re.findall("<span>([^<]*) %</span>", page) == ["0", "5", "50"]
+    assert re.findall(r"<span>(\d+)\s%</span>", page) == ["0", "5", "50"]
     limit = limit_of(*(filters_of(out, cell) for cell in wanted))
     for cell in wanted:
         sheet = out / "filters" / f"{cell}.png"
@@ -568,7 +568,7 @@ def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
     write_small(Path(), local=FIGURES["local"])
     dae("report", "small").succeeded()
     assert names("svg") == names("pdf") == {"local"}
-    dae("report", "small", "--format", "latex").failed(2, "filter study", "figures.csv")
+    dae("report", "small", "--format", "latex").failed(2, "--format latex", "figures.csv")
 
 
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
@@ -598,7 +598,7 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     assert csv == {name: before[name] for name in csv}
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
-    remedy = ("--photos choose the data", "pass another folder")
+    remedy = ("--photos choose the data", "choose another")
     now = "1 photograph in photos"
     dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "own data with SHA-256", now, *remedy)
     dae("replicate", "small").failed(2, "with scikit-image and scikit-learn", *remedy)

@@ -72,6 +72,9 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
     assert [line.split()[0] for line in dae("search", "mine/", "--dry-run").lines[1:5]] == CELLS[:4]
     quick("mine")
     assert "mine/REPORT.md" in dae("replicate", "mine/").succeeded().lines[-1]
+    page = Path("results/mine/report.html").read_text(encoding="utf-8")
+    content = page.partition("<body>")[2]
+    assert "depend on each other" in content and not re.search("pixel|An example shape", content)
     rows = read_csv(Path("results/mine/runs.csv"))
     assert [row["cell"] for row in rows] == CELLS
     assert [row["model"] for row in rows] == ["NNet-2", "SAA-2", "SdA-2", "SdA-2", "SVM_rbf"]

@@ -216,6 +216,24 @@ def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
         ]
 
 
+def test_no_axis_has_negative_errors_and_without_a_paper_nothing_is_called_ours(
+    tmp_path: Path,
+) -> None:
+    study = SyntheticStudy(tmp_path, {f"convex-{p}": autoencoder(p) for p in (0, 10)})
+    none: dict[str, Any] = dict.fromkeys(
+        ("paper_model", "paper_error_percent", "paper_half_width_95"), ""
+    )
+    for percent in (0, 10):
+        study.add(f"convex-{percent}", "SdA-3", 0, destruction_percent=str(percent), **none)
+    (figure,) = figures_of(study)
+    low, high = figure.axes[0].get_ylim()
+    assert next(tick for tick in figure.axes[0].get_yticks() if low <= tick <= high) == 0
+    assert legend_of(figure.axes[0]) == ["95 % interval over test rows"]
+    page = (study.out / "report.html").read_text(encoding="utf-8")
+    chart = page.partition("Test error by destruction, ")[2].partition("</svg>")[0]
+    assert ">0</text>" in chart and ">-0." not in chart
+
+
 @pytest.mark.parametrize(
     ("second", "study"),
     [

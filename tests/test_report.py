@@ -424,7 +424,7 @@ def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path)
     results.write()
     dae("report", "made", "--quiet").succeeded()
     page = page_of(results.out)
-    chart = page.chart("Test error over destruction")
+    chart = page.chart("Test error by destruction")
     x_of, y_of = axes_of(chart)
     # The paper's SdA-3 on convex is at its own 10 %, not at our destruction.
     expected = {(0.0, "18.41", "0.34", "paper"), (10.0, "19.06", "0.34", "paper")}
@@ -488,7 +488,7 @@ def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     assert curves_in(results.out) == {
         run: costs_of[run] | {"validation error": valid} for run, (valid, _) in given.items()
     }
-    chart = page.chart("Validation error by epoch")
+    chart = page.chart("Validation error by fine-tuning epoch")
     x_of, y_of = axes_of(chart)
     traces = list(chart.iter("g"))
     names = [trace.findtext("title") for trace in traces]
@@ -580,6 +580,14 @@ def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path
     dae("report", "tiny", "--quiet").succeeded()
     assert (curves_in(done), page_of(done).sheets) == (curves, page.sheets)
     assert {path: texts_of(path) for path in (done / "filters").iterdir()} == texts
+    # A sheet with an earlier caption gets today's, and its tiles stay.
+    with Image.open(one) as image:
+        earlier = PngInfo()
+        for key, value in texts[one].items():
+            earlier.add_text(key, f"{value} Earlier." if key == "Description" else value)
+        image.save(one, pnginfo=earlier)
+    dae("report", "tiny", "--quiet").succeeded()
+    assert texts_of(one) == texts[one] and (pixels(one) == drawn[one]).all()
     # Filters and curves without a folder or a saved copy are not shown.
     Path("runs elsewhere").rename(done / "runs")
     one.unlink()

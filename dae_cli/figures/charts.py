@@ -106,5 +106,5 @@ def _curve_chart(lines: Sequence[Line], room: tuple[float, float]) -> Chart:
 def _vertical(values: Sequence[float]) -> Axis:
     low, high = min(values), max(values)
     pad = 0.05 * (high - low) or 0.5
-    ticks = nice_ticks(low - pad, high + pad)
+    ticks = [tick for tick in nice_ticks(low - pad, high + pad) if tick >= min(low, 0.0)]
     return Axis(low - pad, high + pad, HEIGHT - _BOTTOM, _TOP, ticks)

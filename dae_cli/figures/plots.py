@@ -47,6 +47,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
     """
     ours = list(dict.fromkeys(model for own in series for model in own.lines))
     papers = list(dict.fromkeys(point.model for own in series for point in own.paper))
+    whose = "ours" if papers else ""
     seeds = " and seeds" if any(own.over_seeds for own in series) else ""
     rows = f"95 % interval over test rows{seeds}"
     with style():
@@ -70,7 +71,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
                         color=colour,
                         markersize=3,
                         alpha=0.7,
-                        label=", ".join(filter(None, ("ours", model, "each seed"))),
+                        label=", ".join(filter(None, (whose, model, "each seed"))),
                     )
                 _bars(
                     axes,
@@ -79,7 +80,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
                     color=colour,
                     markersize=6,
                     linewidth=1.8,
-                    label=", ".join(filter(None, ("ours", model, rows))),
+                    label=", ".join(filter(None, (whose, model, rows))),
                 )
             for point in own.paper:
                 place = papers.index(point.model)
@@ -98,6 +99,9 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
             axes.set_xticks(levels, [f"{level:g}" for level in levels])
             axes.set_xlim(levels[0] - 0.08 * span, levels[-1] + 0.12 * span)
             axes.margins(y=0.12)
+            low, high = axes.get_ylim()
+            if low < 0 <= min(point.interval.low for point in (*own.ours, *own.paper)):
+                axes.set_ylim(-0.05 * high, high)  # no error is negative
             axes.grid(visible=False, axis="x")
         _add_legend(figure)
         content = _content(figure, path)

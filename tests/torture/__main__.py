@@ -1,4 +1,4 @@
-"""`python -m tests.torture`: kill a study at random moments, and write what became of it."""
+"""`python -m tests.torture`: kill a study at random moments and report the results."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.torture.kills import ENDS, KILLS, Tally, Torture
 
 
 def rows(tally: Tally, seed: int) -> dict[str, object]:
-    """The figures of a torture run, by name."""
+    """Return the results of a torture run, by name."""
     return {
-        **{f"killed, {how}": tally.kills[how] for how in KILLS},
-        "killed, all": tally.killed,
-        **{f"asked to stop, {how}": tally.kills[how] for how in ENDS},
-        "studies brought to their end": tally.studies,
-        "of these with an empty cache": tally.cold,
-        "results that differ from those of a study nobody killed": len(tally.different),
+        **{f"kills of the {how}": tally.kills[how] for how in KILLS},
+        "kills in total": tally.killed,
+        **{f"stops by {ENDS[how].name}": tally.kills[how] for how in ENDS},
+        "studies completed": tally.studies,
+        "of these, with an empty cache": tally.cold,
+        "results that differ from an undisturbed study": len(tally.different),
         "rows lost": len(tally.lost),
-        "files read while they were written": tally.reads,
-        "of these half-written": len(tally.broken),
+        "files read during writing": tally.reads,
+        "of these, half-written": len(tally.broken),
         "temporary files left": len(tally.left),
         "processes left": len(tally.survivors),
         "wrong exit codes": len(tally.wrong_exits),
@@ -38,7 +38,7 @@ def rows(tally: Tally, seed: int) -> dict[str, object]:
 
 
 def processor() -> str:
-    """The processor's name as the system has it."""
+    """Return the processor's name from the system."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -46,7 +46,7 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The commit of this repository, as git has it."""
+    """Return the commit of this repository from git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 

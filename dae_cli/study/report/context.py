@@ -12,6 +12,7 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.names import STUDY_FILE
 from dae_cli.csvfile import read_rows
+from dae_cli.data.datasets import is_drawn
 from dae_cli.figures.series import Curves, ErrorSeries, LearningSeries
 from dae_cli.study.report.datasets import (
     DatasetResults,
@@ -137,6 +138,12 @@ class TableReport(Report):
     def levels(self) -> list[float]:
         """Destructions of the study, in percent."""
         return sorted({0.0} | {r.destruction_percent for r in self.table if is_autoencoder(r)})
+
+    @property
+    def inputs(self) -> str:
+        """What a row consists of: `pixels` if all data sets are of images, else `values`."""
+        images = (is_drawn(self.study.dataset(dataset.name)) for dataset in self.datasets)
+        return "pixels" if all(images) else "values"
 
     @property
     def image_sizes(self) -> str:

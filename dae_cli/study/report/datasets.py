@@ -194,20 +194,20 @@ class FilterSheets:
         """Return the caption of a sheet of some of the runs."""
         units = max(len(one.filters.weights) for one in self.shown)
         seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
-        start = ", from the same initial weights" if self.same_start else ""
+        start = ", started from the same weights" if self.same_start else ""
         return (
-            f"Rows of W after pretraining, units 0 to {units - 1}, seed {seeds}; the same unit at "
-            f"the same place in every sheet{start}."
+            f"First-layer weights after pretraining, units 0 to {units - 1}, seed {seeds}. The "
+            f"same position shows the same unit in every sheet{start}."
         )
 
 
 def filter_sheets(study: ResolvedStudy, done: Sequence[RunRow], saved: SavedRuns) -> FilterSheets:
     """Return the filters of runs on one data set; RunFolderError if a checkpoint is damaged."""
     dataset = study.dataset(done[0].dataset) if done else ""
-    return FilterSheets(study, *saved.shown_filters(done, dataset, _image(study, done)))
+    return FilterSheets(study, *saved.shown_filters(done, dataset, image_of(study, done)))
 
 
-def _image(study: ResolvedStudy, rows: Sequence[RunRow]) -> ImageShape | None:
+def image_of(study: ResolvedStudy, rows: Sequence[RunRow]) -> ImageShape | None:
     """Return height and width of the runs' patches or images; None if not known."""
     names = {row.cell for row in rows}
     for experiment in (cell.experiment for cell in study.all_cells if cell.cell in names):
@@ -279,7 +279,7 @@ def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries
 
 
 def _point(whose: str, level: float, interval: Interval, model: str) -> ErrorPoint:
-    return ErrorPoint(level, interval, f"{whose}, {level:g} % destroyed: {interval} %", model)
+    return ErrorPoint(level, interval, f"{whose}, destruction {level:g} %: {interval} %", model)
 
 
 def _errors_of_seeds(row: TableRow) -> tuple[float, ...]:

@@ -80,11 +80,15 @@ def save_sheets(filters: FilterSheets, out: Path, formats: Collection[str] = ())
 def _undrawn(
     filters: FilterSheets, shown: Sequence[ShownFilters], png: Path, formats: Collection[str]
 ) -> list[Path]:
-    """Return the files to draw; an existing PNG of these filters is kept if they come from PNGs."""
-    runs = ", ".join(one.row.run for one in shown)
+    """Return the files to draw; an existing PNG of these filters is kept if they come from PNGs.
+
+    It is drawn again if its caption has changed.
+    """
+    wanted = _metadata(filters, [one.row for one in shown])
     known = all(one.sheet_limit == filters.limit for one in shown)
+    same = all(png_text(png, key) == wanted[key] for key in ("Runs", "Description"))
     paths = picture_files(png, formats)
-    return paths[1:] if known and png_text(png, "Runs") == runs else paths
+    return paths[1:] if known and same else paths
 
 
 def add_runs(
@@ -129,6 +133,7 @@ def _metadata(filters: FilterSheets, rows: Sequence[RunRow]) -> dict[str, str]:
     """Return the metadata of a sheet."""
     return {
         "Title": f"{filters.study.name}{_TITLE}{rows[0].dataset}",
+        "Description": filters.caption(rows),
         "Runs": ", ".join(row.run for row in rows),
         "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
     }

@@ -96,7 +96,9 @@ def save_run_filters(folder: Path, dataset: str, title: str) -> None:
         return
     filters = first_filters(folder, dataset)
     shape = tiles_for(len(filters.weights))
-    sheet = filter_sheet([filters], shape, title=title, caption="Rows of W after pretraining.")
+    sheet = filter_sheet(
+        [filters], shape, title=title, caption="First-layer weights after pretraining."
+    )
     sheet.save(folder / RUN_FILTERS, {"Title": title})
 
 
