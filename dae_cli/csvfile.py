@@ -1,8 +1,7 @@
 """Write and read CSV files; the columns of a file are the fields of a dataclass.
 
 Types such as `Count` and `Percent` define the values and the format of a column. Other floats have
-four decimals, a bool is yes or no, and an empty cell is None. A row class may list columns that a
-file can lack:
+four decimals, a bool is yes or no, an empty cell is None. Row classes may list optional columns:
 
 - `SPARSE`: columns left out if every row has the given text;
 - `LATER`: columns that earlier versions did not write; a missing one has the field's default.
@@ -145,7 +144,7 @@ def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -
 
 
 def write_rows(path: Path, rows: Sequence[Any], kind: Any, *, make_folder: bool = True) -> None:
-    """Write a CSV file whole or not at all; raise OutputError if that fails."""
+    """Write a CSV file atomically; raise OutputError if that fails."""
     write_text(path, rows_to_csv(rows, kind), make_folder=make_folder)
 
 
@@ -171,7 +170,7 @@ def read_rows(
 ) -> list[Row]:
     """Return the rows of a file; an empty list if there is no file.
 
-    Raise RunFolderError, with the remedy, if the file is invalid.
+    Raises RunFolderError, with the remedy, if the file is invalid.
     """
     try:
         with path.open("rb") as file:
@@ -193,7 +192,7 @@ def parse_rows(
 ) -> list[Row]:
     """Return the rows of CSV text.
 
-    Raise RunFolderError with `where`, line and column if the text is invalid.
+    Raises RunFolderError with `where`, line and column if the text is invalid.
     """
     row_class: Any = kind
     columns = _columns(row_class)
@@ -216,7 +215,7 @@ def _row(
 ) -> Any:
     """Return a row; raise ValueError with column, value and the expected values."""
     if len(record) != len(header):
-        raise ValueError(f"{len(record)} values found, {len(header)} expected")
+        raise ValueError(f"found {len(record)} values, expected {len(header)}")
     texts = {**columns.sparse, **dict(zip(header, record, strict=True))}
     values = {n: columns.read[n](text) for n, text in texts.items() if n not in keys}
     if columns.mapping:

@@ -32,7 +32,7 @@ class DownloadError(DaeError):
 
 
 class DivergedError(DaeError):
-    """Training produced a NaN or infinite loss; the message names phase, epoch and remedy."""
+    """Training produced a NaN or infinite cost; the message names phase, epoch and remedy."""
 
 
 class OutputError(DaeError):
@@ -52,6 +52,10 @@ class RunFolderError(DaeError):
     """A run folder is missing, incomplete or unreadable (exit code 2)."""
 
     exit_code = 2
+
+
+RUN_REMEDY = "delete the run's folder, then repeat the run with dae replicate or dae train"
+"""What to do about a missing or damaged file of a run."""
 
 
 def plain(text: str) -> str:

@@ -26,8 +26,7 @@ _LONGEST = 60  # bytes of a name in its temporary name; file systems allow 255 i
 def whole_file(path: Path, *, make_folder: bool = True) -> Iterator[IO[bytes]]:
     """Write under a temporary name in the same folder, force it to the disk, and rename it.
 
-    If anything fails, also within the block, the earlier file stays and the temporary one is
-    removed.
+    If anything fails, also in the block, the earlier file stays and the temporary one is removed.
 
     Args:
         make_folder: create a missing folder; false if only a user can have removed it.
@@ -53,18 +52,18 @@ def whole_file(path: Path, *, make_folder: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None:
-    """Write a file whole or not at all; raise OutputError if that fails."""
+    """Write a file atomically; raise OutputError if that fails."""
     with whole_file(path, make_folder=make_folder) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str, *, make_folder: bool = True) -> None:
-    """Write UTF-8 text whole; bytes of a path that are not UTF-8 become question marks."""
+    """Write UTF-8 text atomically; bytes of a path that are not UTF-8 become question marks."""
     write_whole(path, text.encode(errors="replace"), make_folder=make_folder)
 
 
 def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
-    """Write JSON whole, indented and in the order given."""
+    """Write JSON atomically, indented and in the order given."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_text(path, text, make_folder=make_folder)
 
@@ -193,7 +192,7 @@ def _machine() -> str:
 def with_home(text: str, prefix: str = "") -> Path:
     """Return a path with a leading ``~`` or ``~name`` replaced by the home folder.
 
-    Raise ConfigError, with `prefix` before the path, if there is no such user.
+    Raises ConfigError, with `prefix` before the path, if there is no such user.
     """
     try:
         return Path(text).expanduser()

@@ -18,14 +18,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from dae_cli.errors import RunFolderError, plain
+from dae_cli.errors import RUN_REMEDY, RunFolderError, plain
 from dae_cli.files import write_whole
 
 Header = TypeVar("Header", bound=BaseModel)
 Spec = tuple[str, Sequence[int]]
 """Type as named by safetensors ("F32"), and shape."""
-
-REMEDY = "remove the run's folder to re-run it"
 
 
 class TensorFile(Generic[Header]):
@@ -42,7 +40,7 @@ class TensorFile(Generic[Header]):
     def read(self, expected: Mapping[str, Spec]) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield the tensors, one at a time.
 
-        Raise ValueError if there are other tensors than expected, or a number is not finite.
+        Raises ValueError if there are other tensors than expected, or a number is not finite.
         """
         if unknown := [name for name in self.specs if name not in expected]:
             raise ValueError(f"unexpected tensor {unknown[0][:80]!r}")
@@ -82,12 +80,12 @@ def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header
             first = error.errors(include_url=False, include_input=False)[0]
             why = f"{'.'.join(map(str, first['loc'])) or 'its header'}: {first['msg']}"
         raise RunFolderError(
-            f"{path}: not a checkpoint of this run ({plain(why)}); {REMEDY}"
+            f"{path}: not a checkpoint of this run ({plain(why)}); {RUN_REMEDY}"
         ) from error
 
 
 def save_tensors(path: Path, header: BaseModel, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Write a checkpoint whole or not at all; raise OutputError if that fails."""
+    """Write a checkpoint atomically; raise OutputError if that fails."""
     arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     content = safetensors.numpy.save(arrays, metadata={"dae": header.model_dump_json()})
     write_whole(path, content, make_folder=False)

@@ -158,7 +158,7 @@ def test_a_stopped_run_without_its_engine_or_device_is_refused_for_any_option(
     before = snapshot(stopped)
     for options in ((), ("--engine", "auto"), ("--device", "cpu")):
         ended = dae("train", "tiny/rect-25", "--resume", *options)
-        ended.failed(2, "rect-25, seed 0", *begun.values(), "here", str(stopped), "remove")
+        ended.failed(2, "rect-25, seed 0", *begun.values(), "here", str(stopped), "delete")
     assert snapshot(stopped) == before
     ended = dae("replicate", "tiny", "--device", "auto")
     ended.failed(1, *begun.values(), stopped.name)
@@ -170,9 +170,9 @@ def test_a_stopped_run_without_a_recorded_engine_is_refused(dae: Dae, stopped: P
     for text in ("", "[]", "{}", "[" * 100_000, '{"engine": "torch"}'):
         path.write_text(text, encoding="utf-8")
         ended = dae("train", "tiny/rect-25", "--resume", "--engine", "auto")
-        ended.failed(2, "rect-25, seed 0", path.name, stopped.name, "remove")
+        ended.failed(2, "rect-25, seed 0", path.name, stopped.name, "delete")
     path.unlink()
-    dae("train", "tiny/rect-25", "--resume").failed(2, path.name, "remove")
+    dae("train", "tiny/rect-25", "--resume").failed(2, path.name, "delete")
     (stopped / "checkpoint.safetensors").unlink()  # without a checkpoint the run starts again
     dae("train", "tiny/rect-25", "--engine", "torch", "--set", "pretrain.epochs=1").succeeded()
 
@@ -278,7 +278,7 @@ def test_if_nothing_can_be_compiled_auto_is_torch_with_a_note_and_the_same_numbe
     ).stdout
     asked, recorded, computed = (Ended(*ended) for ended in json.loads(printed))
     asked.failed(2, "--engine compiled", why, "--engine auto")
-    recorded.failed(2, "rect-0, seed 0", "compiled", why, partial.name, "remove")
+    recorded.failed(2, "rect-0, seed 0", "compiled", why, partial.name, "delete")
     assert [line for line in computed.err.splitlines() if "engine torch" in line and why in line]
     run = Path(computed.succeeded().lines[-1]).name
     for name in ("checkpoint.safetensors", "wrong_rows.npy", "metrics.csv"):

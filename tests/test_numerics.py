@@ -59,7 +59,7 @@ def test_rows_of_an_earlier_version_are_verified_and_reported_under_theirs(
     dae: Dae, before: Path
 ) -> None:
     files = snapshot(before)
-    note = f"computed with numerics {BEFORE} (rect-0, rect-25); this version of dae computes with"
+    note = f"computed with numerics {BEFORE} (rect-0, rect-25); this version computes with"
     for source in ("tiny", before):
         ended = dae("verify", source).succeeded()
         assert f"runs.csv: {note} {NOW}" in ended.message

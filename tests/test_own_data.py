@@ -225,7 +225,7 @@ def test_splits_can_be_given_as_files_and_as_keys(dae: Dae) -> None:
     np.savez("own.npz", allow_pickle=False, **whole, X_valid=other[:10], y_valid=labels[:10])
     assert facts(dae)["rows"] == [40, 10, 20]
     declare("npz.yaml", file="own.npz", label="y", split={"test": 0.2})
-    dae("show", "one.yaml").failed(2, "own.npz", "test rows", "leave out split.test")
+    dae("show", "one.yaml").failed(2, "own.npz", "test rows", "remove split.test")
 
 
 def test_three_hundred_classes_of_text_are_learned_and_counted(dae: Dae) -> None:
@@ -365,17 +365,17 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
 @pytest.mark.parametrize(
     ("rows", "keys", "parts"),
     [
-        (changed(4, 1, 1.5), {}, ("row 5, column b: 1.5 found", "from 0 to 1", "scale: {from: [0")),
+        (changed(4, 1, 1.5), {}, ("row 5, column b: found 1.5", "from 0 to 1", "scale: {from: [0")),
         (
             changed(4, 1, -7),
             {"scale": {"from": [0, 1]}},
-            ("row 5, column b: -7 found, expected a value from 0 to 1", "scale: {from: [-7, "),
+            ("row 5, column b: found -7, expected a value from 0 to 1", "scale: {from: [-7, "),
         ),
         (changed(2, 0, ""), {}, ("row 3, column a: a value is missing", "fill it in")),
         (changed(2, 4, " "), {}, ("row 3, column kind: the label is missing",)),
-        (changed(7, 2, "x1"), {}, ("row 8, column c: 'x1' found", "a number", "ignore: [c]")),
+        (changed(7, 2, "x1"), {}, ("row 8, column c: found 'x1'", "a number", "ignore: [c]")),
         (blobs(), {"label": "kid"}, ("has no column kid; did you mean kind?", "a, b, c, d, kind")),
-        (blobs(), {"label": None}, ("column kind: 'k0' found", "declare label: kind")),
+        (blobs(), {"label": None}, ("column kind: found 'k0'", "declare label: kind")),
         ([[*row, 1] for row in blobs()], {}, ("row 1: has more values than",)),
         (blobs(), {"image": [3, 2]}, ("own.yaml", "image [3, 2] has 6 values", "own.csv has 4")),
         ([[*row[:4], "k"] for row in blobs()], {}, ("all labels are k", "at least two")),
@@ -406,7 +406,7 @@ def test_a_test_file_with_other_columns_or_labels_is_refused(dae: Dae) -> None:
     for names, part in (
         (("", "b", "c", "d", "kind"), "column 1 has no name"),
         (("a", "a", "c", "d", "kind"), "two columns are named a"),
-        (("1", "2", "3", "4", "5"), "column names in the first row, found numbers"),
+        (("1", "2", "3", "4", "5"), "numbers in the first row, expected column names"),
     ):
         table("own.csv", blobs(), names)
         dae("show", "one.yaml").failed(2, "own.csv", part)
@@ -427,7 +427,7 @@ def test_an_npz_that_does_not_match_its_declaration_is_refused(dae: Dae) -> None
     np.savez("own.npz", data=values, y=np.arange(9))
     dae("show", "one.yaml").failed(2, "has neither X nor X_train", "data, y")
     np.savez("own.npz", X=values, y=np.arange(8))
-    dae("show", "one.yaml").failed(2, "y has shape (8,)", "one label for each of 9 rows")
+    dae("show", "one.yaml").failed(2, "y has shape (8,)", "each of 9 rows")
     np.savez("own.npz", X=values.astype(object), y=np.arange(9))
     dae("show", "one.yaml").failed(2, "own.npz", "cannot be read", "save its arrays as numbers")
     values[2, 1] = np.nan

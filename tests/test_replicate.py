@@ -355,10 +355,10 @@ def test_a_run_whose_record_is_damaged_or_lost_is_a_failed_row(dae: Dae, done: P
     damaged.write_text('{"state": "done"}')
     lost = stop(run_of(done, "rect-25")) / "environment.json"
     lost.unlink()
-    ended = dae("replicate", "tiny").failed(1, str(damaged), str(lost), "remove")
+    ended = dae("replicate", "tiny").failed(1, str(damaged), str(lost), "delete")
     assert counts(ended) == (0, 0, 2)
     for row, name in zip(rows_of(done), ("status.json", "environment.json"), strict=True):
-        assert name in row["error"] and "remove" in row["error"]
+        assert name in row["error"] and "delete" in row["error"]
         assert (row["n_wrong"], row["verdict"]) == ("", "")
         assert (row["device"], row["engine"], row["threads"]) == ("cpu", "torch", "1")
     assert damaged.read_text() == '{"state": "done"}' and lost.parent.exists()
@@ -533,7 +533,7 @@ def test_a_damaged_run_of_another_cell_loses_its_result(dae: Dae, done: Path) ->
     change_json(run / "status.json", lambda status: status.update(run="another"))
     dae("replicate", "tiny", "--only", "rect-25").succeeded()
     row = rows_of(done)[0]
-    assert run.name in row["error"] and "remove" in row["error"]
+    assert run.name in row["error"] and "delete" in row["error"]
     for name in ("n_test", "n_wrong", "test_error_percent", "best_epoch", "epochs", "verdict"):
         assert row[name] == "", name
 

@@ -358,7 +358,7 @@ def test_a_damaged_or_foreign_run_folder_is_refused_with_its_file(dae: Dae, done
     good = snapshot(folder)
 
     def assert_refused(name: str, *parts: str) -> None:
-        ended = dae("train", "tiny/rect-25").failed(2, str(folder), name, "remove", *parts)
+        ended = dae("train", "tiny/rect-25").failed(2, str(folder), name, "delete", *parts)
         assert ended.out == ""
         (folder / name).write_bytes(good[name])
 
@@ -395,7 +395,7 @@ def test_a_copied_run_is_accepted_and_a_renamed_one_is_not(
     renamed = copy.with_name(seeded.split()[1])
     copy.rename(renamed)
     dae("train", "tiny/rect-25", "--seed", "1", "--out", tmp_path / "elsewhere").failed(
-        2, str(renamed), "config.yaml", "remove"
+        2, str(renamed), "config.yaml", "delete"
     )
 
 

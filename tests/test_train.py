@@ -210,7 +210,7 @@ def test_a_stopped_run_is_resumed_unless_force_starts_over(
     partial = stop(folder)
     (partial / "checkpoint.safetensors").write_bytes(b"damaged")
     resume = ("train", "tiny/rect-25", *option)
-    dae(*resume).failed(1, str(partial / "checkpoint.safetensors"), "remove")
+    dae(*resume).failed(1, str(partial / "checkpoint.safetensors"), "delete")
     forced = dae("train", "tiny/rect-25", "--force").succeeded()
     assert "started  rect-25" in forced.err.splitlines()
     assert bits(folder) == before and not partial.exists()

@@ -153,8 +153,7 @@ class StackedDenoisingAutoencoder(
     ) -> StackedDenoisingAutoencoder:
         """Pretrain, and fine-tune if there are labels.
 
-        If `X_valid` and `y_valid` are given, they are used for early stopping and all of X for
-        training.
+        `X_valid` and `y_valid`, if given, serve early stopping; all of X is used for training.
 
         Raises ValueError: invalid parameters or rows. DivergedError: the cost was not finite.
         """
@@ -177,9 +176,7 @@ class StackedDenoisingAutoencoder(
             for split in (dataset.train, dataset.valid):
                 np.clip(split.pixels, 0, 1, out=split.pixels)
         if classes is None and not experiment.pretrain.epochs:
-            raise ValueError(
-                "nothing to train: pretrain_epochs=0 requires y, and max_epochs above 0"
-            )
+            raise ValueError("nothing to train: pretrain_epochs=0 needs y, and max_epochs above 0")
         engine = self._chosen_engine()
         state = initial_state(experiment, rows.shape[1])
         run = TrainingRun(experiment, state, engine, Callbacks())
@@ -252,7 +249,7 @@ class StackedDenoisingAutoencoder(
     ) -> tuple[_Labelled, _Labelled]:
         """Training and validation rows with their class numbers; validation is given or drawn."""
         if (X_valid is None) != (y_valid is None):
-            raise ValueError("give both X_valid and y_valid, or neither")
+            raise ValueError("pass both X_valid and y_valid, or neither")
         if X_valid is None:
             valid, train = self._drawn(numbers, classes, seed)
             return (rows[train], numbers[train]), (rows[valid], numbers[valid])
@@ -276,7 +273,7 @@ class StackedDenoisingAutoencoder(
             raise ValueError(
                 f"the class {classes.tolist()[counts.argmin()]!r} has n_samples={counts.min()}, "
                 "too few for training and validation rows with "
-                f"validation_fraction={fraction}; give X_valid and y_valid, or leave the class out"
+                f"validation_fraction={fraction}; pass X_valid and y_valid, or leave the class out"
             ) from None
 
     def _seed(self) -> int:
@@ -303,7 +300,7 @@ class StackedDenoisingAutoencoder(
             raise ValueError(f"settings={self.settings!r}: must be a mapping of sections, or None")
         for key, name in _NOT_IN_SETTINGS.items():
             if found.has(path := tuple(key.split("."))):
-                problems.append(found.problem(path, f"is set by the parameter {name}; use that"))
+                problems.append(found.problem(path, f"is set by the parameter {name}; pass that"))
         parameters = {key: name for name, keys in _KEYS.items() for key in keys}
         values = self.get_params(deep=False) | {
             "max_epochs": 1 if self.max_epochs == 0 else self.max_epochs

@@ -67,7 +67,7 @@ def parts_of_run(
     if dataset == PHOTOGRAPHS and status.data_origin == "own":
         raise DataError(
             f"{folder}: was trained on patches of your own photographs, which runs do not store; "
-            "give patches in the same scale with --data FILE.npz"
+            "pass patches in the same scale with --data FILE.npz"
         )
     data = recorded_data(dataset, status, data_dir, note)
     if not isinstance(experiment, FilterExperiment):
@@ -90,14 +90,12 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
     """
     dataset, inputs = experiment.dataset, width_of_rows(experiment)
     if not path.exists():
-        raise DataError(f"{path}: does not exist; give an .npz, a .csv or .tsv, or a folder")
+        raise DataError(f"{path}: does not exist; expected an .npz, a .csv or .tsv, or a folder")
     if path.suffix.casefold() in SUFFIXES and path.is_file():
         name = declared(path)
         assert name.facts is not None
         if (found := spec_of(name).n_pixels) != inputs:
-            raise DataError(
-                f"{path}: has {found} values per row, but the run was trained on {inputs}"
-            )
+            raise DataError(f"{path}: has {found} values per row; the run was trained on {inputs}")
         declaration = name.facts.declaration
         file = named_file(path.parent, declaration.file)
         if not isinstance(dataset, OwnDataset):
@@ -119,7 +117,7 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
 
 
 def _transposed(blocks: Iterator[Block], image: tuple[int, int]) -> Iterator[Block]:
-    """Transpose upright images, as the benchmark stores some sets."""
+    """Transpose upright images, as the benchmark stores some data sets."""
     for block in blocks:
         yield block.reshape(-1, *image).transpose(0, 2, 1).reshape(len(block), -1)
 

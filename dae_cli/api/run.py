@@ -66,8 +66,7 @@ class Run:
 
     `X` is an array (n, inputs) of numbers in the scale of the training data: grey values in [0, 1]
     for the data sets of the benchmark. All methods compute in float32 with one thread and the run's
-    engine (torch if that is not available here); results have the same bits as those of the
-    commands.
+    engine (torch if that is not available here), so results have the bits of the commands.
 
     Methods raise DataError if `X` has another shape or values that are not finite or out of range.
     They raise RunFolderError if the run cannot give the result: an SVM has no layers, and an
@@ -111,8 +110,7 @@ class Run:
         """Return the reconstructions, (n, inputs), of the codes of a layer.
 
         The encoders and decoders are those of pretraining, which trains them together. Fine-tuning
-        trains only encoders, so fine-tuned codes have no decoder. An RBM gives P(v|h) for
-        h = P(h|v).
+        trains only encoders, so fine-tuned codes have no decoder. An RBM gives P(v|h), h = P(h|v).
         """
         return self._computed(self._checked(X), self._pretrained(layer), and_back=True)
 
@@ -121,8 +119,7 @@ class Run:
         values = self._checked(X)
         if self._state and self._state.best is None:
             raise RunFolderError(
-                f"{self.path}: was trained for its filters, without labels, so it cannot predict "
-                "classes"
+                f"{self.path}: was trained for its filters, without labels, so it has no classes"
             )
         with one_thread():
             if self._state and self._state.best:
@@ -173,8 +170,7 @@ class Run:
     def _network_state(self) -> TrainingState:
         if self._state is None:
             raise RunFolderError(
-                f"{self.path}: is an SVM, which has no layers and no epochs; choose the run of a "
-                "network"
+                f"{self.path}: is an SVM, which has no layers and no epochs; pass a network"
             )
         return self._state
 
@@ -236,7 +232,7 @@ class Run:
         inputs = self._inputs
         if values.ndim != 2 or values.shape[1] != inputs:
             images = values.ndim > 2 and math.prod(values.shape[1:]) == inputs
-            remedy = "; give X.reshape(len(X), -1)" if images else ""
+            remedy = "; pass X.reshape(len(X), -1)" if images else ""
             raise DataError(f"X has shape {values.shape}, expected (n, {inputs}){remedy}")
         if values.dtype.kind not in "fiub":
             raise DataError(f"X has dtype {values.dtype}, expected numbers")

@@ -64,7 +64,7 @@ def compare(
         if by_cell:
             notes = [
                 *notes,
-                "cells of two or more folders are paired by name; give single cells as FOLDER/CELL",
+                "cells of two or more folders are paired by name; pass single cells as FOLDER/CELL",
             ]
         raise ConfigError("\n  ".join(["nothing to compare:", *notes]))
     for note in notes:

@@ -53,7 +53,7 @@ data = typer.Typer(
     help="""A data set comes from your files, the cache, a download of the original archive or the
     published recipe, in this order. Its origin is always shown.
 
-    Give a data set of your own by its declaration: dae data show digits.yaml.""",
+    For your own data set, pass its declaration: dae data show digits.yaml.""",
 )
 
 
@@ -88,8 +88,8 @@ def fetch(
 ) -> None:
     """Get data sets: from your files, the cache, a download or a recipe.
 
-    mnist is MNIST, from which five of the sets are made. A set that is not available is reported on
-    stderr and does not stop the others.
+    mnist is MNIST, from which five data sets are made. A data set that is not available is reported
+    on stderr and does not stop the others.
     """
     _prepare(_chosen(names), DataOptions(data_dir, origin, accept_unverified), form)
 
@@ -194,10 +194,10 @@ def show(
 
 
 def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
-    """Return the named sets without duplicates; raise BadParameter for an unknown name.
+    """Return the named data sets without duplicates; raise BadParameter for an unknown name.
 
-    `all` is every set, or every set with a recipe if `generated`. The path of a declaration is a
-    set of the user's own.
+    `all` means all data sets, or all with a recipe if `generated`. The path of a declaration means
+    the user's own data set.
     """
     known = [name for name, spec in DATASETS.items() if spec.recipe or not generated]
     paths = [] if generated else [name for name in names if name.endswith(SUFFIXES)]
@@ -207,7 +207,7 @@ def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
             continue
         hint = did_you_mean(name, known) or f"; expected {', '.join(known)} or {ALL}"
         what = f"{name!r} with a recipe" if generated else repr(name)
-        raise typer.BadParameter(f"there is no data set {what}{hint}", param_hint="NAME")
+        raise typer.BadParameter(f"unknown data set {what}{hint}", param_hint="NAME")
     return known if ALL in names else list(dict.fromkeys(own.get(name, name) for name in names))
 
 
@@ -231,12 +231,12 @@ def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
 def _offers_of(
     names: Sequence[str] | None, options: DataOptions
 ) -> tuple[dict[str, list[Offer]], int]:
-    """Return copies and sources of each set, and the exit code."""
+    """Return copies and sources of each data set, and the exit code."""
     return _of_each(_chosen(names or [ALL]), lambda name: list(offers(name, options)))
 
 
 def _of_each(names: Sequence[str], do: Callable[[str], T]) -> tuple[dict[str, T], int]:
-    """Return the result of `do` for each set without an error, and the exit code."""
+    """Return the result of `do` for each data set without an error, and the exit code."""
     found: dict[str, T] = {}
     code = 0
     for name in names:
@@ -279,7 +279,7 @@ def _copy_facts(offer: Offer, known: Prepared | Offer) -> dict[str, Any]:
 
 
 def _comes_from(offers: Sequence[Offer]) -> str:
-    """Return where a set would come from now."""
+    """Return where a data set would come from now."""
     usable = [offer for offer in offers if offer.usable]
     if not usable:
         return "only your files"

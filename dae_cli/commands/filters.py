@@ -235,8 +235,7 @@ def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
     if len({len(one.weights) for one in layers}) > 1:
         counts = ", ".join(str(len(one.weights)) for one in layers)
         raise ConfigError(
-            f"--sort {sort}: the runs have different numbers of units ({counts}); draw one picture "
-            "for each run"
+            f"--sort {sort}: the runs have different numbers of units ({counts}); draw each alone"
         )
     weights, (height, width, *colours) = finite(layers[0].weights), layers[0].image
     if colours and sort != "strength":  # shapes are those of the mean colour
@@ -269,7 +268,7 @@ def _animate(
     else:
         experiment = resolve_experiment(source).experiment
     if isinstance(experiment, SvmExperiment):
-        raise ConfigError(f"{source}: an SVM has no filters; name a network")
+        raise ConfigError(f"{source}: an SVM has no filters; pass a network")
 
     import torch
 

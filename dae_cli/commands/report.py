@@ -45,7 +45,7 @@ def report(
     resolved, folder = results_of(study, overrides or (), out)
     if resolved.is_filter_study and form != "table":
         raise ConfigError(
-            f"--format {form}: {resolved.name} is a study of filters and has no table of test "
+            f"--format {form}: {resolved.name} is a filter study and has no table of test "
             "errors; its measures are in figures.csv"
         )
 

@@ -36,17 +36,14 @@ def results_of(
     if named_runs.is_results(path) and source not in study_folders():
         if out is not None:
             raise typer.BadParameter(
-                f"{source} is a results folder already; give only one of them", param_hint="--out"
+                f"{source} is already a results folder; omit --out", param_hint="--out"
             )
         study, folder = _recorded_study(path, overrides), path
     else:
         try:
             target = find_target(source)
         except ConfigError as error:
-            raise ConfigError(
-                f"{error}\n  a results folder (with {RUNS_CSV}) is accepted too, but {source!r} is "
-                "not one"
-            ) from error
+            raise ConfigError(f"{error}\n  or pass a results folder (with {RUNS_CSV})") from error
         folder = out or default_out(target.name, overrides)
         if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
             study = _named_and_recorded_study(target, folder, overrides)
@@ -64,7 +61,7 @@ def _named_and_recorded_study(
     if recorded.name != target.name:
         raise ConfigError(
             f"{label(folder)} contains results of the study {recorded.name}, not of {target.name}; "
-            f"give the folder instead of the study, as in dae report {label(folder)}"
+            f"pass the folder instead of the study, as in dae report {label(folder)}"
         )
     _require_fit_of_study(recorded, folder, overrides)
     current, problems = read_study_file(target.folder)
@@ -78,8 +75,8 @@ def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
     """Return the study that a results folder records."""
     if not (folder / SETTINGS).is_file():
         raise RunFolderError(
-            f"{folder}: has no {SETTINGS}, because an earlier version of dae wrote it; name its "
-            f"study, repeat its --set options and add --out {folder}"
+            f"{folder}: has no {SETTINGS}, because an earlier version of dae wrote it; pass its "
+            f"study, its --set options and --out {folder}"
         )
     recorded = read_settings(folder / SETTINGS, folder)
     _require_fit_of_study(recorded, folder, overrides)
@@ -91,7 +88,7 @@ def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
 
 def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
     cells = {cell.cell: cell.experiment for cell in recorded.all_cells}
-    require_fit(cells, overrides, folder, f"omit --set: {SETTINGS} has the settings")
+    require_fit(cells, overrides, folder, f"omit --set; {SETTINGS} has the settings")
 
 
 def run_folders(source: str, problems: list[DaeError]) -> list[Path]:

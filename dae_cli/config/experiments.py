@@ -93,7 +93,7 @@ class ResolvedStudy:
     search: tuple[Search, ...] = ()
     """What `dae search` varies."""
     figures: tuple[Figure, ...] = ()
-    """The pictures of a study on filters."""
+    """The pictures of a filter study."""
     claims: bool = True
     """Whether the report judges the paper's claims."""
     document: Document = field(default_factory=Document, compare=False, repr=False)
@@ -192,7 +192,7 @@ def find_experiment(name: str) -> tuple[Target, Path]:
     if target.file is None:
         cells = ", ".join(shown(f"{target.name}/{cell}") for cell in cell_files(target.folder))
         raise ConfigError(
-            f"{shown(name)} is a study, not one experiment; give one of its cells: {cells}"
+            f"{shown(name)} is a study, not one experiment; pass one of its cells: {cells}"
         )
     return target, target.file
 
@@ -389,11 +389,11 @@ def _hint_at_grid(argument: str) -> str:
     """Return how to give several values; '' for an unknown key or a list without brackets."""
     key, _, text = argument.partition("=")
     if key.strip() == "seed":
-        return " (for several seeds, use --seeds)"
+        return " (for several seeds, pass --seeds)"
     known = known_keys(SettingsFile).get(key.strip())
     if known is None or (known.get("type") == "array" and "[" not in text):
         return ""
-    return f" (for a run with each of these values, use --grid {shlex.quote(argument)})"
+    return f" (for a run with each of these values, pass --grid {shlex.quote(argument)})"
 
 
 def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:

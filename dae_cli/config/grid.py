@@ -58,7 +58,7 @@ def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
             raise ConfigError(f"--grid {shown(argument)}: key given twice; list all values once")
         options[key] = [f"{key}={value}" for value in values]
     if math.prod(map(len, options.values())) > MOST_COMBINATIONS:
-        raise ConfigError(f"--grid: more than {MOST_COMBINATIONS} combinations; give fewer values")
+        raise ConfigError(f"--grid: more than {MOST_COMBINATIONS} combinations; pass fewer values")
     return list(itertools.product(*options.values()))
 
 

@@ -49,7 +49,7 @@ def _target(name: str) -> Target:
     parts = name.split("/")
     if ".." in parts or "." in parts:
         raise ConfigError(
-            f"{name!r} is not a valid name, because it contains . or ..; to give a path, end it "
+            f"{name!r} is not a valid name, because it contains . or ..; to pass a path, end it "
             "with / (a study) or .yaml (an experiment)"
         )
     studies = study_folders()
@@ -166,7 +166,7 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     return ConfigError(
         f"no experiment or study is named {name!r}{near}\n"
         f"  studies: {some(own_first, 5)}; dae ls lists them all, dae ls STUDY the cells of one\n"
-        "  to give a path, end it with / (a study) or .yaml (an experiment)"
+        "  to pass a path, end it with / (a study) or .yaml (an experiment)"
     )
 
 

@@ -75,10 +75,7 @@ class NewStudy:
     def _declared(self) -> str:
         """The declaration, with a reason for each key that was inferred."""
         spec, declared = self.spec, self.declaration
-        head = _comment(
-            "Your data: where they are, what the labels are, and how values are scaled and rows "
-            "are split."
-        )
+        head = _comment("Your data: files, labels, scale of the values, and split of the rows.")
         found = _comment(f"Found: {contents(spec)}.")
         lines = [
             f"{head}{found}# All keys: docs/your-data.md",
@@ -102,9 +99,7 @@ class NewStudy:
             lines.append(f"# No `scale` is needed: {reason}.")
         if split := declared.split.model_dump(exclude_none=True, exclude={"seed"}):
             lines.append("# Fractions are drawn at random from each class, with `seed`.")
-            lines.append(
-                "# Instead of a fraction, give the path of a file or folder with the rows."
-            )
+            lines.append("# Instead of a fraction, give the path of a file or folder of rows.")
             lines.append(f"split: {one_line({**split, 'seed': declared.split.seed}, quoted)}")
         return "\n".join(lines) + "\n"
 

@@ -161,13 +161,12 @@ def only_an_rbm_has_a_gibbs_chain(cell: Cell) -> Findings:
             yield f"pretrain.{name}", f"{text} {name}"
 
 
-_NO_CORRUPTION = "the inputs of an RBM cannot be corrupted"
+_NO_CORRUPTION = "the noise of an RBM is that of its Gibbs chain, so its inputs cannot be corrupted"
 _FIXED_IN_AN_RBM = {
     "corruption.destruction": (_NO_CORRUPTION, "0"),
     "corruption.sigma": (_NO_CORRUPTION, "0"),
     "pretrain.loss": (
-        "an RBM is trained by contrastive divergence, and reports its reconstruction error as a "
-        "cross-entropy",
+        "an RBM is trained by contrastive divergence; its reported cost is a cross-entropy",
         "cross-entropy",
     ),
     "pretrain.weight_decay": ("contrastive divergence has no weight decay here", "0"),
@@ -185,7 +184,7 @@ def an_rbm_leaves_settings_of_autoencoders_at_their_defaults(cell: Cell) -> Find
 
 
 def weights_fit_into_memory(cell: Cell) -> Findings:
-    """Report a network that no machine for such images can hold, before memory is allocated."""
+    """Report a network too large for any machine's memory, before it is allocated."""
     widths = (cell.inputs, *cell["model.hidden"])
     weights = weights_between(widths)
     if weights > MOST_WEIGHTS:
@@ -212,7 +211,7 @@ def a_minibatch_is_no_larger_than_the_training_set(cell: Cell) -> Findings:
         if size <= rows or (name == "pretrain" and cell.get("pretrain.epochs", 1) == 0):
             continue
         if cell.is_set(key) or not cell.is_set("subset"):
-            text = f"must be from 1 to {rows}: a batch cannot be larger than {described}"
+            text = f"must be from 1 to {rows}: a minibatch cannot be larger than {described}"
             if not cell.is_set(key) and cell.kind is Experiment:
                 text = f"{key} is {size} by default; it {text}"
             yield key if cell.is_set(key) else name, text
@@ -325,9 +324,8 @@ def _why_not(key: str, kind: Kind, document: Document) -> str:
     if kind is FilterExperiment:
         where = document.place(("dataset",)).where
         return (
-            "does not apply without finetune, because the experiment only learns filters of its "
-            f"data ({where}); add finetune to classify, or remove {key} (to use fewer rows, set "
-            "rows)"
+            "does not apply without finetune, because the experiment only learns filters "
+            f"({where}); add finetune to classify, or remove {key} (to use fewer rows, set rows)"
         )
     only = f"{MNIST.name} without finetune" if key == "rows" else PHOTOGRAPHS
     fewer = " (to use fewer rows, set subset)" if key == "rows" else ""

@@ -114,7 +114,7 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
 
 def _unreadable(path: Path, problems: Sequence[Problem]) -> ConfigError:
     wrong = config_error(label(path), problems)
-    remedy = "move the file away, then give the study with its --set and --out"
+    remedy = "move the file away, then pass the study with its --set and --out"
     return ConfigError(f"{wrong}\n{remedy}")
 
 

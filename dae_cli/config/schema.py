@@ -202,7 +202,7 @@ class PretrainSettings(Settings):
         1, ge=1, le=1000, description="the number of Gibbs steps per update, k of CD-k (RBM only)"
     )
     persistent: bool = Field(False, description="whether to use persistent CD (RBM only)")
-    """The number of persistent chains is the batch size."""
+    """The number of persistent chains is the minibatch size."""
     sample_visible: bool = Field(True, description="whether to sample visible units (RBM only)")
     """If false, Gibbs steps use the probabilities of the units (Hinton 2010, section 3.2)."""
     weight_decay: WeightDecay = 0.0

@@ -73,7 +73,7 @@ _CellName = Annotated[_Text, Field(json_schema_extra=expects("a cell's name"))]
 
 
 class Figure(Settings):
-    """One picture of a study on filters."""
+    """One picture of a filter study."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$",

@@ -92,7 +92,7 @@ def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Prepared]:
     except _DAMAGE as error:
         # For a broken header, numpy reports pickled data and advises to allow it.
         why = error if isinstance(error, OSError | zipfile.BadZipFile) else "not arrays of numbers"
-        raise DataError(f"{path}: damaged cache entry ({why}); delete it and try again") from error
+        raise DataError(f"{path}: damaged cache entry ({why}); delete it") from error
     check_shape(spec, content, str(path))
     return content, prepared
 
@@ -220,7 +220,7 @@ def exclusive(name: str, note: Note) -> Iterator[None]:
             try:
                 held.enter_context(file_lock(path))
             except HeldError:
-                note(f"waiting for another dae process that is preparing {name}")
+                note(f"another dae process is preparing {name}; waiting for it")
                 held.enter_context(file_lock(path, wait=-1))  # no time limit
         except (OSError, OutputError) as error:
             raise unwritable_cache(path.parent, error) from error
@@ -257,7 +257,7 @@ def unwritable_cache(path: Path, error: Exception) -> DataError:
     error = error.__cause__ if isinstance(error.__cause__, OSError) else error
     return DataError(
         f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); "
-        "free some space or set DAE_CACHE_DIR to another folder"
+        "make room or set DAE_CACHE_DIR to another folder"
     )
 
 

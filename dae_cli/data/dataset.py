@@ -2,8 +2,7 @@
 
 The content is four arrays that do not depend on the file format they were read from. Pixels are
 uint8 if every original pixel is k/levels (``datasets.py``), otherwise float32. The digest is a
-SHA-256 of a header (name, type, scale, shapes) and the bytes of the arrays. The splits are those
-of the papers.
+SHA-256 of a header (name, type, scale, shapes) and the bytes of the arrays. Splits are the papers'.
 """
 
 from __future__ import annotations
@@ -271,8 +270,7 @@ def canonical_pixels(
         levels = "0 or 1" if spec.levels == 1 else f"a multiple of 1/{spec.levels}"
         raise DataError(
             f"{where}, row {first_row + row + 1}, pixel {column + 1}: "
-            f"{values[row, column]:.7g} is not {levels} (up to rounding); supply the original "
-            f"{spec.name}"
+            f"{values[row, column]:.7g} is not {levels}; supply the original {spec.name}"
         )
     return np.asarray(whole, dtype=np.uint8)
 

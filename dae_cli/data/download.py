@@ -31,8 +31,8 @@ def addresses_of(name: str, bases: tuple[str, ...]) -> tuple[str, ...]:
     if mirror := os.environ.get("DAE_MIRROR"):
         if not _is_address(mirror):
             raise DataError(
-                f"DAE_MIRROR {mirror}: not a web address; expected the folder with the files, such "
-                "as https://mirror.example/data/; for a folder on this machine use --data-dir"
+                f"DAE_MIRROR {mirror}: not a web address; expected that of the files' folder, such "
+                "as https://mirror.example/data/; pass a folder on this machine with --data-dir"
             )
         bases = (mirror.rstrip("/") + "/", *bases)
     return tuple(base + name for base in bases)

@@ -251,7 +251,7 @@ def load_scenes(prepared: Prepared) -> Scenes:
     scenes = _scenes_in(prepared.path) if prepared.origin == "own" else _shipped_scenes()
     if (found := _digest(scenes)) != prepared.sha256:
         raise DataError(
-            f"{prepared.path}: the photographs changed while the command was running (SHA-256 "
+            f"{prepared.path}: the photographs changed since the command started (SHA-256 "
             f"{found[:12]}…, expected {prepared.sha256[:12]}…); run the command again"
         )
     return scenes
@@ -290,7 +290,7 @@ def _scenes_in(folder: Path) -> Scenes:
             scenes[path.name] = grey_pixels(path)
         except Exception as error:  # Pillow's decoders raise exceptions of many types
             raise DataError(
-                f"{path}: cannot be read as a photograph: {error}; fix or remove the file"
+                f"{path}: cannot be read as a photograph: {error}; fix or remove it"
             ) from error
         pixels += scenes[path.name].size
         if pixels > MOST_PIXELS:

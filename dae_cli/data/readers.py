@@ -156,10 +156,7 @@ def _member(archive: zipfile.ZipFile, wanted: str, path: Path) -> zipfile.ZipInf
     if len({member.filename for member in alike}) == 1:
         return alike[0]
     found = _listed([member.filename for member in alike or files]) or "no members"
-    raise DataError(
-        f"{path}: contains {found}, expected one member {wanted}; is this the archive of another "
-        "data set?"
-    )
+    raise DataError(f"{path}: contains {found}, expected one {wanted}; is it of another data set?")
 
 
 def _read_rows(
@@ -315,7 +312,7 @@ def read_npz(path: Path, spec: DatasetSpec) -> Content:
                 if stream.read(1):  # reading to the end also verifies the CRC-32
                     raise DataError(
                         f"{path}: {key} has more bytes than its shape {array.shape} needs; "
-                        "save the file again"
+                        "save it again"
                     )
     return Content(*contents)
 
@@ -332,7 +329,7 @@ def read_header(stream: io.BufferedReader, key: str, path: Path) -> NpzArray:
             }[npy.read_magic(start)]
             shape, by_columns, dtype = read(start)
     except (ValueError, RecursionError, *DAMAGED_HEADER) as error:
-        raise DataError(f"{path}: {key} has a damaged header; save the file again") from error
+        raise DataError(f"{path}: {key} has a damaged header; save it again") from error
     stream.read(start.tell())
     return NpzArray(stream, key, shape, dtype, "F" if by_columns else "C")
 
@@ -412,8 +409,5 @@ def read_numbers(array: NpzArray, n: int, path: Path) -> NDArray[Any]:
     """Read the next ``n`` numbers of an array; DataError if it ends too early."""
     data = array.stream.read(n * array.dtype.itemsize)
     if len(data) < n * array.dtype.itemsize:
-        raise DataError(
-            f"{path}: {array.key} is truncated: shape {array.shape} needs more bytes; save the "
-            "file again"
-        )
+        raise DataError(f"{path}: {array.key} is truncated (shape {array.shape}); save it again")
     return np.frombuffer(data, dtype=array.dtype)

@@ -131,7 +131,7 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
                     return found
             except DownloadError as error:
                 failure = error
-    generated = ", or remove --origin original to regenerate it" if spec.recipe else ""
+    generated = "; omit --origin original to regenerate it" if spec.recipe else ""
     raise failure or DownloadError(
         f"{name}: the original is not published; put {what_is_looked_for(spec)} into a folder and "
         f"pass it with --data-dir{generated}"
@@ -226,8 +226,8 @@ def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Off
     wanted = options.origin
     if wanted == "regenerated" and spec.recipe is None:
         raise DataError(
-            f"{spec.name} cannot be regenerated: it has no recipe; remove --origin regenerated, "
-            f"or leave out the experiments on {spec.name}"
+            f"{spec.name} cannot be regenerated: it has no recipe; omit --origin regenerated, "
+            f"or the experiments on {spec.name}"
         )
     for source in SOURCES:
         if wanted == "regenerated" and source is _your_files:

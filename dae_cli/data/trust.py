@@ -74,7 +74,7 @@ def judge(
         return "unverified", f"unverified: {found}{common}"
     raise DataError(
         f"{files}: not the original {spec.name}: {found}; supply the original with its rows in "
-        "their original order, or move this copy out of the data folder; to use it anyway, pass "
+        "their original order, or move this copy out of the data folder; to accept it anyway, use "
         "--accept-unverified (every result will be marked unverified)"
     )
 
@@ -170,7 +170,7 @@ GENUINE_ROWS = _read_genuine_rows()
 
 
 def lawful(spec: DatasetSpec, pixels: Pixels, labels: Labels) -> Booleans | None:
-    """Which rows obey the law of their data set, (n,); None if it has none."""
+    """Which rows (pixels 0 or 1) obey the law of their data set, (n,); None if it has none."""
     if not spec.law:
         return None
     is_image, positive = recipe_function(spec.law)(pixels.reshape(-1, *spec.image) > 0)

@@ -1,4 +1,4 @@
-"""Scalar activation functions; LLVM vectorises the loops that call them.
+"""Scalar activation functions; LLVM vectorizes the loops that call them.
 
 They use only additions, multiplications, divisions (rounded according to IEEE 754) and bit
 operations: no library's exp or log, no contraction to fused multiply-adds. The results are

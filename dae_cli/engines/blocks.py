@@ -1,8 +1,7 @@
 """Matrix products and elementwise functions on blocks: a range of units for a whole minibatch.
 
 Matrices are C-contiguous float32; rows are padded with zeros to whole vectors (tiles.py). Only the
-first `m` rows of a minibatch are used. Results do not depend on the block size, not even in the
-last bit.
+first `m` rows of a minibatch are used. The block size does not change a bit of the results.
 """
 
 from __future__ import annotations

@@ -102,11 +102,9 @@ def engine_for(name: str, device: torch.device) -> Engine:
     if name != "compiled":
         raise ConfigError(f"unknown engine {name}; this version has {' and '.join(ENGINES)}")
     if device.type != "cpu":
-        raise ConfigError(
-            "--engine compiled: runs on the CPU only; use --device cpu or --engine torch"
-        )
+        raise ConfigError("--engine compiled: needs the CPU; pass --device cpu or --engine torch")
     if why := _why_not_compiled():
-        raise ConfigError(f"--engine compiled: {why}; or use --engine auto, which chooses torch")
+        raise ConfigError(f"--engine compiled: {why}; or pass --engine auto, which chooses torch")
     from dae_cli.engines.compiled import CompiledEngine
 
     return CompiledEngine()
@@ -135,6 +133,6 @@ def chosen_device(name: str) -> torch.device:
         return torch.device("cuda" if available["cuda"] else "cpu")
     if not available.get(name, True):
         raise ConfigError(
-            f"--device {name}: torch finds no {name.upper()} device; use --device cpu or auto"
+            f"--device {name}: torch finds no {name.upper()} device; pass --device cpu or auto"
         )
     return torch.device(name)

@@ -8,7 +8,7 @@
 Matrices are C-contiguous float32 with rows padded to whole vectors by zeros. No operand is
 transposed or repacked. The order of each sum is fixed (over i by lanes, over u and k sequentially),
 so results depend neither on the tile size nor on the block size, not even in the last bit. Loops
-over arrays in Numba are slower: LLVM's vectoriser does not keep such tiles in registers.
+over arrays in Numba are slower: LLVM's vectorizer does not keep such tiles in registers.
 """
 
 from __future__ import annotations

@@ -48,9 +48,7 @@ class Filters:
         for unit in order:
             if not 0 <= unit < count:
                 of = f" of {self.title!r}" if self.title else ""
-                raise ConfigError(
-                    f"unit {unit}{of} does not exist: choose units from 0 to {count - 1}"
-                )
+                raise ConfigError(f"unit {unit}{of} does not exist; units are 0 to {count - 1}")
         return list(order[:most])
 
 
@@ -137,7 +135,7 @@ def _panels(
     """Return a panel for each layer and the labels of the ends of the grey scale."""
     if len({layer.image for layer in layers}) > 1:
         sizes = ", ".join("x".join(map(str, layer.image)) for layer in layers)
-        raise ConfigError(f"filters of {sizes} inputs differ in size: draw a picture for each size")
+        raise ConfigError(f"filters of {sizes} inputs differ in size; draw a picture for each size")
     weights = [finite(layer.weights[own], own) for layer, own in zip(layers, units, strict=True)]
     limit = limit or common_limit(weights)
     panels = [

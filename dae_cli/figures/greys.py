@@ -103,6 +103,6 @@ def finite(weights: Weights, units: Sequence[int] | None = None) -> Weights:
         row = int(np.argwhere(~np.isfinite(weights))[0][0])
         raise DaeError(
             f"the weights of unit {row if units is None else units[row]} contain NaN or infinity: "
-            "training diverged; train again with a lower learning rate"
+            "training diverged; lower the learning rate and train again"
         )
     return weights

@@ -299,7 +299,7 @@ def lay_out(
         if sheet.size[1] <= width:
             return sheet.centred(width)
     raise ConfigError(
-        f"{len(panels)} x {shape[1]} tiles side by side need at least {sheet.size[1]} pixels: "
+        f"{len(panels)} x {shape[1]} tiles side by side need at least {sheet.size[1]} pixels; "
         "choose a larger width or fewer tiles"
     )
 

@@ -43,13 +43,13 @@ class Summary:
 
 
 def summarise(rows: Sequence[UnitMeasures]) -> Summary:
-    """Summarise the rows of `measures.measure`.
+    """Summarize the rows of `measures.measure`.
 
     Raises:
         ValueError: there are no rows.
     """
     if not rows:
-        raise ValueError("no units to summarise: expected at least one row")
+        raise ValueError("no units to summarize; expected at least one row")
     alive = [row for row in rows if row.norm > 0]
     if alive and all(isnan(row.locality) for row in alive):  # the inputs are not an image
         rows = alive = []
@@ -75,7 +75,7 @@ def wilson(count: int, of: int) -> Interval:
     from scipy.stats import binomtest  # here and below: the import takes half a second
 
     if of < 1 or not 0 <= count <= of:
-        raise ValueError(f"{count} of {of}: expected a count from 0 to a total of at least 1")
+        raise ValueError(f"{count} of {of}; expected a count from 0 to a total of at least 1")
     interval = binomtest(count, of).proportion_ci(COVERAGE, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -96,7 +96,7 @@ def median_interval(values: NDArray[Any]) -> Interval:
 
     sample = np.asarray(values, dtype=np.float64).ravel()
     if not len(sample) or np.isnan(sample).any():
-        raise ValueError(f"{len(sample)} values: expected at least one value and no NaN")
+        raise ValueError(f"{len(sample)} values; expected at least one value and no NaN")
     interval = quantile_test(sample).confidence_interval(COVERAGE)
     if np.isnan(interval.low):  # scipy returns NaN for an unbounded interval
         return -inf, inf

@@ -37,7 +37,7 @@ def as_tiles(weights: NDArray[Any], shape: Shape | None = None) -> Array:
     height, width = (isqrt(inputs),) * 2 if shape is None else shape
     if weights.ndim != 2 or height * width != inputs or min(height, width) < SMALLEST_SIDE:
         raise DaeError(
-            f"weights of shape {weights.shape} are not {kind}: expected (units, {size}) with "
+            f"weights of shape {weights.shape} are not {kind}; expected (units, {size}) with "
             f"sides of at least {SMALLEST_SIDE}; choose a layer whose inputs are images"
         )
     tiles = np.asarray(weights, dtype=np.float64)
@@ -46,7 +46,7 @@ def as_tiles(weights: NDArray[Any], shape: Shape | None = None) -> Array:
         unit, pixel = (int(k) for k in np.argwhere(~finite)[0])
         raise DaeError(
             f"unit {unit}: the weight of pixel {pixel} is {tiles[unit, pixel]}, expected finite "
-            "weights; training diverged: lower the learning rate"
+            "weights; training diverged; lower the learning rate and train again"
         )
     return tiles.reshape(-1, height, width)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-# ICML 2008 does not say how weights are initialised. "tutorial" is the range that the authors'
+# ICML 2008 does not say how weights are initialized. "tutorial" is the range that the authors'
 # Theano tutorial uses for sigmoid units, four times that of Glorot and Bengio (2010).
 RANGE_FACTOR = {"glorot": 1.0, "tutorial": 4.0}
 

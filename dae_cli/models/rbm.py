@@ -84,7 +84,7 @@ class Rbm(Encoder):
 
         Returns:
             The cross-entropy between x and its reconstruction P(v|s⁰) before the step, summed over
-            the rows. It only monitors training; the step does not minimise it.
+            the rows. It only monitors training; the step does not minimize it.
         """
         uniforms = iter(batch.uniforms)
 

@@ -1,7 +1,6 @@
 """Run a search from its plan to the selected settings: parallel trials within a budget.
 
-The same command resumes a search that was killed or stopped. Several commands can share the trials
-of one folder.
+The same command resumes a search that was killed or stopped. Several commands can share a folder.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def require_extra() -> None:
         import ruamel.yaml  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            f"dae search needs optuna and ruamel.yaml ({error}); install them with "
+            f"dae search needs optuna and ruamel.yaml ({error}); run "
             "pip install '.[search]' in dae's source folder"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -65,8 +65,7 @@ def draw(
 ) -> dict[str, Value]:
     """Return the drawn values of a trial with all digits; `rounded` turns them into settings.
 
-    `earlier` maps numbers (from 1) to trials of the cell; those numbered after this one are
-    ignored.
+    `earlier` maps numbers (from 1) to trials of the cell; later ones are ignored.
     """
     import optuna
 

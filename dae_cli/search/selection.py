@@ -129,7 +129,7 @@ def check_writable(folder: Path) -> None:
     if installed or not os.access(folder, os.W_OK):
         why = "is part of the installed package" if installed else "cannot be written to"
         raise ConfigError(
-            f"{label(folder)} {why}; copy the folder to ./experiments and search there, or give "
+            f"{label(folder)} {why}; copy the folder to ./experiments and search there, or use "
             "--no-write to print the selected settings"
         )
 
@@ -159,8 +159,7 @@ def write_files(folder: Path, selections: Mapping[str, Selection]) -> None:
         if cell.cell in selections and cell.experiment != selections[cell.cell].experiment:
             raise ConfigError(
                 f"{label(selections[cell.cell].path)}: cannot insert the selected settings into "
-                "this file because of its YAML; simplify it (no anchors) and run the same command "
-                "again"
+                "this YAML; simplify it (no anchors) and run the same command again"
             )
     for one in selections.values():
         write_text(one.path, one.text)

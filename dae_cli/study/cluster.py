@@ -199,8 +199,8 @@ class Cluster:
         except (OSError, TimeoutError, CancelledError) as error:
             self.stop()
             raise ClusterError(
-                f"lost the connection to the Dask scheduler {self._address}; the runs keep their "
-                "checkpoints: repeat the command when the scheduler is back to resume them"
+                f"lost the connection to the Dask scheduler {self._address}; run the same command "
+                "again when it is back, to resume the runs from their checkpoints"
             ) from error
 
 
@@ -319,7 +319,7 @@ def _mismatch(versions: Mapping[str, str], lock: Path) -> str:
             return f"has {name} {here}, but the command has {there}; install the same on both"
     folder = lock.parent
     if not lock.exists():
-        return f"does not see {folder}; use --out to choose a folder that all machines share"
+        return f"does not see {folder}; pass a folder that all machines share with --out"
     try:
         with file_lock(lock):
             return f"does not see the command's lock in {folder}; its file system must have locks"

@@ -61,7 +61,7 @@ def evaluate_run(
     folder, status, experiment = finished_run(folder)
     if isinstance(experiment, FilterExperiment):
         raise RunFolderError(
-            f"{folder}: this run was trained without labels, for its filters, so it has no errors "
+            f"{folder}: was trained for its filters, without labels, so it has no errors "
             f"to count; see the measures of its filters in its {FILTERS_CSV}"
         )
     use_one_thread()
@@ -100,9 +100,7 @@ def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
         folder = partial
     status = read_status(folder)
     if status.state != "done":
-        raise RunFolderError(
-            f"{folder}: the run is not finished; resume it with dae train or dae replicate"
-        )
+        raise RunFolderError(f"{folder}: not finished; resume it with dae train or dae replicate")
     return folder, status, load_resolved(folder / CONFIG)
 
 
@@ -152,18 +150,15 @@ def recorded_data(
     """
     wanted = f"the run was trained on {name} with SHA-256 {status.data_sha256[:12]}…"
     # Unverified data are accepted because the digest is compared below.
+    remedy = "pass the data of the run with --data-dir"
     options = DataOptions(data_dir, status.data_origin, accept_unverified=True)
     try:
         data = prepare(name, options, note)
     except DownloadError as error:
-        raise DownloadError(
-            f"{wanted}, which is not available; pass the folder with its files by --data-dir"
-            f"\n  {error}"
-        ) from error
+        raise DownloadError(f"{wanted}, which is not available; {remedy}\n  {error}") from error
     if data.sha256 != status.data_sha256:
-        remedy = "pass the folder with its files by --data-dir"
         if isinstance(name, OwnDataset):
             remedy = f"restore the files that {name.path} declared at that time"
         now = f"{data.sha256[:12]}… ({data.source})"
-        raise RunFolderError(f"{wanted}, but the data found now are {now}; {remedy}")
+        raise RunFolderError(f"{wanted}, but the data here have {now}; {remedy}")
     return data

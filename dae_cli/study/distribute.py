@@ -39,8 +39,7 @@ def distribute(
     have saved a checkpoint; check `stop.signal` afterwards. It is set by a signal (signals are
     delayed meanwhile), by the caller, or if somebody else asked one of the processes to stop. A
     killed job resumes from its checkpoint after all others, and from then on one job fewer runs at
-    a time; if it is killed again, its result is `Killed`. Closing the generator kills all
-    processes.
+    a time; if killed again, its result is `Killed`. Closing the generator kills all processes.
 
     Args:
         jobs: each name once; the next job is requested when a worker is free. None: no job is

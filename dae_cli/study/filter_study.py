@@ -24,7 +24,7 @@ from dae_cli.csvfile import read_rows
 from dae_cli.data.dataset import Prepared, Split
 from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.data.photographs import load_scenes
-from dae_cli.errors import DataError, RunFolderError
+from dae_cli.errors import RUN_REMEDY, DataError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
 from dae_cli.figures.saving import picture_files, remove_pictures
 from dae_cli.figures.sheets import Sheet
@@ -252,7 +252,7 @@ def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
         elif (row.cell, row.seed) in saved:
             measured.append(MeasuredRun(row, tuple(saved[row.cell, row.seed])))
         else:
-            raise RunFolderError(f"{path}: missing; remove the run's folder to repeat the run")
+            raise RunFolderError(f"{path}: missing; {RUN_REMEDY}")
     return measured
 
 

@@ -101,8 +101,7 @@ def run_folder(source: str, note: Note) -> Path:
         raise RunFolderError(f"{source}: not a run folder (it has no {CONFIG})")
     is_path = path.suffix != ".yaml" and len(path.parts) > 1
     missing = RunFolderError(
-        f"{source}: no such run folder (run folders are not in git: create them with dae replicate "
-        "or dae train)"
+        f"{source}: no such run folder; run folders are not in git: run dae replicate first"
     )
     if is_path and path.parent.name == RUNS:
         raise missing
@@ -126,7 +125,7 @@ def run_folder(source: str, note: Note) -> Path:
     if others:
         note(
             f"{source} has {len(others) + 1} finished runs, with different data or numerics; "
-            f"using the newest, {newest}; to use another one, give its folder"
+            f"using the newest, {newest}; to use another one, pass its folder"
         )
     return newest
 
@@ -148,7 +147,7 @@ def _run_of_results(results: Path, cell: str, source: str, note: Note) -> Path:
     if len(cells) != 1:
         raise RunFolderError(
             f"{source}: expected one run, but {results / RUNS_CSV} has finished runs of "
-            f"{len(cells)} cells; give FOLDER/CELL\n  cells: {some(cells, 12)}"
+            f"{len(cells)} cells; pass FOLDER/CELL\n  cells: {some(cells, 12)}"
         )
     rows.sort(key=lambda row: row.seed)
     folders = [folder for row in rows if (folder := _folder_of(results, row))]
@@ -157,7 +156,7 @@ def _run_of_results(results: Path, cell: str, source: str, note: Note) -> Path:
     if len(folders) > 1:
         note(
             f"{source} has {len(folders)} finished runs; using {folders[0]}; to use another one, "
-            "give its folder"
+            "pass its folder"
         )
     return folders[0]
 
@@ -196,7 +195,7 @@ def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
             continue
     if not matching:
         others = some(same_cell, 3)
-        hint = f" (with other settings or seeds: {others}; give the folder)" if same_cell else ""
+        hint = f" (with other settings or seeds: {others}; pass the folder)" if same_cell else ""
         raise RunFolderError(
             f"{resolved.name}: no finished run with these settings in {runs}{hint}; "
             f"train it with dae train {source}"

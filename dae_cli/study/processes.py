@@ -41,7 +41,7 @@ ENDING_SECONDS = 10.0
 # On other systems, libraries may have started threads, which a fork would lose.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
 _CONTEXT: Any = multiprocessing.get_context(_START)
-_CANNOT_START = "cannot start worker processes ({}); use --jobs 1, which needs none"
+_CANNOT_START = "cannot start worker processes ({}); pass --jobs 1, which needs none"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Outcome:
     minutes: float
     report: Path
     claims: list[str] = field(default_factory=list)
-    """The outcome of each claim, one line per claim; only for a study of filters."""
+    """The outcome of each claim, one line per claim; only for a filter study."""
     contents: TableReport | None = None
     """Contents of the reports; only for a study with a table."""
 
@@ -201,7 +201,7 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     job = run.job
     check_writable(job.folder.parent)
     sweep_runs(job.folder.parent)
-    held = f"{job.cell}: another dae process is at work on this run; wait for it, or stop it first"
+    held = f"{job.cell}: another dae process is running it; wait for it, or stop it first"
     if job.is_held():
         raise RunFolderError(held)
     if force:
@@ -291,7 +291,7 @@ def _execute(
     with closing(ended):
         for job, result in ended:
             if isinstance(result, Killed):
-                remedy = "repeat the command to resume from the checkpoint, or use smaller layers"
+                remedy = "run the same command again to resume, or use smaller layers"
                 result = lost_row(job, f"{result.why}; {remedy}", command)
             if isinstance(result, RunRow):
                 watcher.finished(result)

@@ -50,9 +50,9 @@ class Results:
     rows: Sequence[RunRow]
     """Rows of runs.csv."""
     table: Sequence[TableRow] = ()
-    """Rows of table.csv; empty for a study of filters."""
+    """Rows of table.csv; empty for a filter study."""
     claims: Sequence[str] = ()
-    """The outcome of each claim, one line per claim; only for a study of filters."""
+    """The outcome of each claim, one line per claim; only for a filter study."""
     undrawn: Sequence[str] = ()
     """Figures of filters that could not be drawn because runs or data are missing."""
     contents: TableReport | None = None

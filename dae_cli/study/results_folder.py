@@ -59,8 +59,7 @@ def check_writable(out: Path, *, dry: bool = False) -> None:
     """
     if not is_text(out):
         raise RunFolderError(
-            f"{out}: this path is not valid UTF-8, which checkpoints need; choose another folder "
-            "with --out"
+            f"{out}: checkpoints need a UTF-8 path; pass another folder with --out"
         )
     try:
         if dry:
@@ -74,7 +73,7 @@ def check_writable(out: Path, *, dry: bool = False) -> None:
         if error.errno == errno.ENAMETOOLONG:
             raise NameTooLongError(out) from error
         raise RunFolderError(
-            f"{out}: cannot write to this folder ({error.strerror}); choose another with --out"
+            f"{out}: cannot be written ({error.strerror}); pass another folder with --out"
         ) from error
 
 
@@ -199,7 +198,7 @@ class EarlierRows:
         if not self._plan.replaces:
             self._refuse(
                 self.lost,
-                "to keep these rows, choose another folder with --out; to remove them, use "
+                "to keep these rows, pass another folder with --out; to remove them, use "
                 "--replace of dae replicate",
             )
 

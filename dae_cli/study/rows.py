@@ -78,7 +78,7 @@ class RunRow:
     numerics: Count = UNRECORDED
     """Numerics version that computed the run."""
     config_sha256: str = ""
-    """SHA-256 of the resolved config and the numerics version."""
+    """SHA-256 of the resolved settings and the numerics version."""
     error: str = ""
     """Reason why the run failed; empty if it is done."""
 

@@ -97,7 +97,7 @@ KEYS: Mapping[str, Sequence[str]] = {
 }
 """Columns that identify the rows of a file."""
 FILES = (*KEYS, SETTINGS, TRIED_MD, REPORT, PAGE)
-"""Files that follow from the rows; some exist only for a study with a table, or of filters."""
+"""Files that follow from the rows; some exist only for a table study or a filter study."""
 READ: Mapping[str, Any] = {
     WRONG_ROWS_CSV: SavedWrongRows,
     MCNEMAR_CSV: RunComparison,
@@ -381,7 +381,7 @@ class _Recount:
     def _count_svm(
         self, experiment: SvmExperiment, sha256: str, env: Environment, dataset: Dataset
     ) -> NDArray[np.bool_] | None:
-        """Check the trials of an SVM; return which test rows the selected machine gets wrong.
+        """Check the trials of an SVM; return which test rows the selected SVM gets wrong.
 
         The trials must be those of the search, in its order, and the best of them must be the SVM
         in the checkpoint. On the processor that computed the run, the best trial is also trained

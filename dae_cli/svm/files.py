@@ -2,8 +2,7 @@
 
 A stopped run is resumed from its trials, and either file may come from an untrusted source. Reading
 them executes no code, checks every value, and rejects what does not fit the run's settings and
-data. Support vectors are stored as row numbers, which keeps the file small; reading it needs the
-data anyway.
+data. Support vectors are stored as row numbers, for a small file; reading it needs the data anyway.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from dae_cli.config.schema import SvmExperiment, SvmKernel
 from dae_cli.csvfile import read_rows, rows_to_csv
 from dae_cli.data.dataset import Dataset
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import RUN_REMEDY, RunFolderError
 from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial, training_images
 from dae_cli.svm.svm import Kernel, Svm
-from dae_cli.tensors import REMEDY, Spec, open_tensors, save_tensors
+from dae_cli.tensors import Spec, open_tensors, save_tensors
 
 MAX_BYTES = 10_000_000
 """Largest size of trials.csv: far above any search, at about a hundred bytes per line."""
@@ -41,7 +40,7 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     if not path.exists():
         raise RunFolderError(f"{path}: no such file")
     trials: dict[Point, Trial] = {}
-    for line, row in enumerate(read_rows(path, Trial, MAX_BYTES, REMEDY), start=2):
+    for line, row in enumerate(read_rows(path, Trial, MAX_BYTES, RUN_REMEDY), start=2):
         percent = 100 * row.n_wrong / n_valid
         trial = replace(row, valid_error_percent=percent)  # the file has only four decimals
         try:
@@ -49,7 +48,7 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
             if trial.point in trials:
                 raise ValueError("duplicate trial; expected each trial once")
         except ValueError as error:
-            raise RunFolderError(f"{path}:{line}: {error}; {REMEDY}") from None
+            raise RunFolderError(f"{path}:{line}: {error}; {RUN_REMEDY}") from None
         trials[trial.point] = trial
     return tuple(trials.values())
 
@@ -120,7 +119,7 @@ def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: D
     with open_tensors(path, _Header) as file:
         header, classes = file.header, file.header.classes
         if (header.experiment, header.data_sha256) != (experiment, data_sha256):
-            raise ValueError("it is from a run with other settings or other data")
+            raise ValueError("it is from a run with other settings or data")
         if header.kernel != experiment.svm.kernel:
             raise ValueError(f"its kernel is {header.kernel}, expected {experiment.svm.kernel}")
         if classes != sorted(set(classes)) or classes[-1] >= dataset.n_classes:

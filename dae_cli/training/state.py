@@ -93,8 +93,7 @@ class EpochProgress:
 class TrainingState:
     """Parameters, position, early stopping and history of one run.
 
-    Between epochs no generator state is needed, because streams depend only on the position (see
-    streams.py).
+    Between epochs no generator state is needed, because streams depend only on it (streams.py).
     """
 
     phase: Phase
@@ -120,8 +119,7 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by their names in a checkpoint.
 
-        They include persistent Gibbs chains (rows of a minibatch, hidden) while a layer is trained
-        with them.
+        They include persistent Gibbs chains (rows of a minibatch, hidden) of the current layer.
         """
         named: dict[str, Tensor] = {}
         for k, layer in enumerate(self.layers, start=1):
@@ -254,7 +252,7 @@ def load_checkpoint(path: Path, expected: Expected) -> TrainingState:
         position = file.header
         recorded = position.experiment, position.data_sha256
         if recorded != (expected.experiment, expected.data_sha256):
-            raise ValueError("it belongs to a run with different settings or data")
+            raise ValueError("it is from a run with other settings or data")
         if not (_is_possible(position, expected) and _is_history_of(position, expected.experiment)):
             raise ValueError("its position is not one that this run can reach")
         state = _blank_state_at(position, expected, file.specs)

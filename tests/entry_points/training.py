@@ -121,7 +121,7 @@ def train(
     """Train until training is done or stopped.
 
     Args:
-        settings: settings of the experiment, as in a resolved config.
+        settings: settings of the experiment, as in a resolved experiment.
         engine: name of an engine, or an engine.
         start: checkpoint to resume from; by default the initial weights.
         stop_after: number of moments (see `Trained`) after which to save a checkpoint and stop.

@@ -42,7 +42,7 @@ _LARGE, _MANY = 20_000_000, 2000
 
 
 def prepare_own(dataset: OwnDataset, note: Note) -> Prepared:
-    """Prepare a set whose facts are known; its files are read only if it is not cached.
+    """Prepare a data set whose facts are known; its files are read only if it is not cached.
 
     Raises DataError: the files are missing or can no longer be used.
     """
@@ -55,7 +55,7 @@ def prepare_own(dataset: OwnDataset, note: Note) -> Prepared:
 
 
 def read_own(path: Path, declaration: Declaration, note: Note) -> Prepared:
-    """Read the set that the file `path` declares, unless it is cached.
+    """Read the data set that the file `path` declares, unless it is cached.
 
     Raises DataError: files that cannot be used.
     """
@@ -87,7 +87,7 @@ def note_if_large(files: Sequence[Path], note: Note) -> None:
 
 
 def entry_of(dataset: OwnDataset, facts: OwnFacts) -> Path:
-    """The path of a set in the cache."""
+    """The path of a data set in the cache."""
     return entry_path(dataset, ORIGIN, facts.sha256[:12])
 
 
@@ -100,7 +100,7 @@ def _as_declared(known: Prepared, path: Path, declaration: Declaration) -> Prepa
 
 
 def files_of(path: Path, declaration: Declaration) -> tuple[Path, ...]:
-    """All data files of the set that the file `path` declares."""
+    """All files of the data set that the file `path` declares."""
     split = declaration.split
     named = [declaration.file, *(p for p in (split.valid, split.test) if isinstance(p, str))]
     return tuple(
@@ -173,7 +173,7 @@ def split_rows(
     for name in ("test", "valid"):
         asked = getattr(split, name)
         if asked is not None and name in parts:
-            raise DataError(f"{file}: already contains {name} rows; leave out split.{name}")
+            raise DataError(f"{file}: already contains {name} rows; remove split.{name}")
         if isinstance(asked, str):
             given = read_rows(named_file(folder, asked), declaration, whole)
             parts[name] = given["train"]
@@ -311,7 +311,7 @@ class Scaling:
             return
         row, column = np.argwhere((values < low) | (values > high))[0]
         raise DataError(
-            f"{rows.place(int(row), int(column))}: {values[row, column]:g} found, expected a value "
+            f"{rows.place(int(row), int(column))}: found {values[row, column]:g}, expected a value "
             f"from {self.low:g} to {self.high:g}{self.remedy}"
         )
 

@@ -147,9 +147,7 @@ def read_rows(
         first = next(iter(rows.values())) if like is None else like
         n, expected = one.values.shape[1], first.values.shape[1]
         if n != expected:
-            raise DataError(
-                f"{one.where}: has {n} values per row, but {first.where} has {expected}"
-            )
+            raise DataError(f"{one.where}: has {n} values per row; {first.where} has {expected}")
         _require_finite(one)
     return rows
 
@@ -174,7 +172,7 @@ def _require_finite(rows: OwnRows) -> None:
     if rows.values.dtype.kind == "f" and not np.isfinite(rows.values).all():
         row, column = np.argwhere(~np.isfinite(rows.values))[0]
         value = rows.values[row, column]
-        what = "a value is missing" if np.isnan(value) else f"{value} found, expected a number"
+        what = "a value is missing" if np.isnan(value) else f"found {value}, expected a number"
         raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or remove the row")
 
 
@@ -200,7 +198,7 @@ def column_names(path: Path) -> list[str]:
     numeric = [name for name in names if is_number(name)]
     # Whole numbers may be column names, such as numbers of pixels.
     if len(numeric) == len(names) or any("." in name for name in numeric):
-        raise DataError(f"{path}: expected column names in the first row, found numbers; add names")
+        raise DataError(f"{path}: found numbers in the first row, expected column names; add names")
     return names
 
 
@@ -256,7 +254,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             row = int(wrong.to_numpy(dtype=bool).argmax())
             column = shown(str(name))
             raise DataError(
-                f"{path}, row {row + 1}, column {column}: {table[name][row]!r} found, expected a "
+                f"{path}, row {row + 1}, column {column}: found {table[name][row]!r}, expected a "
                 f"number; if these are labels, declare label: {column}; otherwise leave out the "
                 f"column with ignore: [{column}]"
             )
@@ -318,10 +316,7 @@ def _npz_rows(
         array = np.asarray(arrays[key]) if header is None else header
         (n, *size), dtype = array.shape or (0,), array.dtype
         if dtype.kind not in "fiub" or not math.prod(size or [0]):
-            raise DataError(
-                f"{path}: {key} is {dtype} of shape {array.shape}; expected numbers, with one row "
-                "per example"
-            )
+            raise DataError(f"{path}: {key} is {dtype} of shape {array.shape}, not rows of numbers")
         labels = None
         if label is not None:
             label_key = label if key in "Xx" else f"{label}_{name}"
@@ -350,9 +345,7 @@ def _header_of_rows(path: Path, archive: ZipFile, key: str) -> NpzArray | None:
 
 def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
     if labels.size != n:
-        raise DataError(
-            f"{where} has shape {labels.shape}; expected one label for each of {n} rows"
-        )
+        raise DataError(f"{where} has shape {labels.shape}; expected a label for each of {n} rows")
     labels = labels.reshape(n)
     if labels.dtype.kind == "f":
         if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
@@ -365,9 +358,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
     from PIL import Image
 
     if declaration.label is not None:
-        raise DataError(
-            f"{folder}: the classes of a folder of images are its subfolders; leave out label"
-        )
+        raise DataError(f"{folder}: its subfolders are the classes; remove label")
     files = images_by_class(folder)
     first, given = files[0][0], declaration.image
     model = "declared" if given else f"in {first}"
@@ -433,5 +424,5 @@ def opened_image(path: Path) -> Iterator[PillowImage]:
             yield image
     except Exception as error:  # Pillow's decoders do not limit what they raise
         raise DataError(
-            f"{path}: cannot be read as an image ({error}); repair or remove it"
+            f"{path}: cannot be read as an image ({error}); fix or remove it"
         ) from error

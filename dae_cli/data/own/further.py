@@ -83,7 +83,7 @@ def columns_trained_on(dataset: OwnDataset, note: Note) -> tuple[str, ...]:
 
 
 def _transposed(rows: OwnRows, image: tuple[int, int]) -> OwnRows:
-    """Transpose upright images, as the benchmark stores some sets."""
+    """Transpose upright images, as the benchmark stores some data sets."""
     values = rows.values.reshape(-1, *image).transpose(0, 2, 1)
     return replace(rows, values=values.reshape(len(rows), -1))
 

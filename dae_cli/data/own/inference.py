@@ -64,7 +64,7 @@ def infer_declaration(
     rows = [*parts.values()]
     if unlabelled and rows[0].labels is not None:
         raise DataError(
-            f"{path}: its subfolders are classes; leave out --unlabelled, or put all images "
+            f"{path}: its subfolders are classes; omit --unlabelled, or put all images "
             "directly into one folder"
         )
     _add_image_and_scale(keys, rows, list(image), why)
@@ -142,8 +142,7 @@ def _counts_rows(column: pd.Series[Any]) -> bool:
 def _infer_label(path: Path, names: Sequence[str], likely: str | None = None) -> str | None:
     """Return the only column or key with a usual name for labels, else the likely one.
 
-    None if there are no names. Raises DataError: several have a usual name, or none and none is
-    likely.
+    None if there are no names. Raises DataError: the labels cannot be found.
     """
     found = [name for name in names if name.casefold() in LABELS]
     if len(found) == 1:
@@ -154,8 +153,7 @@ def _infer_label(path: Path, names: Sequence[str], likely: str | None = None) ->
     if found:
         what = f"the labels may be in any of {some(found)}"
     raise DataError(
-        f"{path}: {what}; give --label NAME (one of {some(names, 8)}), or --unlabelled if there "
-        "are none"
+        f"{path}: {what}; pass --label NAME (one of {some(names, 8)}), or use --unlabelled"
     )
 
 
@@ -184,7 +182,7 @@ def _add_image_and_scale(
         if side * side == len(low) >= _LEAST_IMAGE:
             image = [side, side]
             why["image"] = (
-                f"guessed from {len(low)} whole numbers in one range; delete if rows are not images"
+                f"guessed from {len(low)} whole numbers in one range; remove if rows are not images"
             )
     if image:
         if math.prod(image) != len(low):

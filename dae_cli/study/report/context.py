@@ -60,7 +60,7 @@ class Report:
 
     @property
     def settings(self) -> str:
-        """The resolved config of every cell."""
+        """The resolved settings of every cell."""
         each = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in self.study.all_cells]
         return "\n".join(each).rstrip()
 

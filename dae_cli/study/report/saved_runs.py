@@ -17,7 +17,7 @@ from PIL import Image
 
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.data.datasets import is_drawn
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import RUN_REMEDY, RunFolderError
 from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
 from dae_cli.figures.series import Curves, simplified
@@ -88,12 +88,12 @@ class SavedRuns:
             return self.curves.get(run)
         valid: list[tuple[int, float]] = []
         cost: dict[int, list[tuple[int, float]]] = {}
-        for row in read_rows(path, EpochRow, remedy="move the run away"):
+        for row in read_rows(path, EpochRow, remedy=RUN_REMEDY):
             value = row.cost if row.phase == "pretrain" else row.valid_error_percent
             if value is None:
                 raise RunFolderError(
-                    f"{path}: epoch {row.epoch} of fine-tuning has no validation error; move the "
-                    "run away"
+                    f"{path}: epoch {row.epoch} of fine-tuning has no validation error; "
+                    f"{RUN_REMEDY}"
                 )
             line = cost.setdefault(row.layer or 0, []) if row.phase == "pretrain" else valid
             line.append((row.epoch, float(f"{value:.4g}")))  # visible precision

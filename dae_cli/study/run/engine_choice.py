@@ -71,11 +71,11 @@ def with_engines(
             try:
                 engine, recorded = _engine_of_stopped(job)
             except RunFolderError as error:
-                unresumable[job.name] = f"{error}; remove {job.partial} to start the run again"
+                unresumable[job.name] = f"{error}; delete {job.partial} to start over"
             else:
                 resumed.append((run, engine.name, recorded))
                 jobs.append(replace(job, engine=engine.name, device=engine.device.type))
-    _refuse_others("started", resumed, "to resume, or give --force to start over")
+    _refuse_others("started", resumed, "to resume, or use --force to start over")
     return jobs, unresumable
 
 
@@ -89,7 +89,7 @@ def refuse_other_engines(done: Iterable[tuple[PlannedRun, RunRow]]) -> None:
     _refuse_others(
         "computed",
         [(run, row.engine, row.device.rpartition(" / ")[2]) for run, row in networks],
-        "to accept the existing runs, give --force to run again, or --out DIR for another folder",
+        "to accept the existing runs, use --force to run again, or pass another folder with --out",
     )
 
 
@@ -119,10 +119,10 @@ def _refuse_others(verb: str, computed: Sequence[Computed], remedy: str) -> None
         requested = []
         if not run.accepts(engine):
             requested.append(f"the engine {run.engine}")
-            fixes["leave out --engine"] = None
+            fixes["omit --engine"] = None
         if run.job.device not in ("auto", _kind(device)):
             requested.append(f"on {run.job.device}")
-            fixes["give --device auto"] = None
+            fixes["pass --device auto"] = None
         if requested:
             lines += f"{run.label}: was {verb} with the engine {engine} on {device}, "
             lines += f"not {' '.join(requested)}\n"

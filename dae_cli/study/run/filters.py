@@ -37,20 +37,20 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
         folder = folder.with_name(folder.name + PARTIAL)
     path = folder / CHECKPOINT
     if not path.exists():
-        raise RunFolderError(f"{path.parent}: no {CHECKPOINT} here; give the folder of a run")
+        raise RunFolderError(f"{path.parent}: no {CHECKPOINT} here; pass the folder of a run")
     try:
         with safe_open(path, framework="numpy") as file:
             names = file.keys()
             depth = sum(n.startswith("pretrained.") and n.endswith(".weight") for n in names)
             if depth == 0 and "support" in names:
-                raise RunFolderError(f"{folder}: an SVM has no filters; give the run of a network")
+                raise RunFolderError(f"{folder}: an SVM has no filters; pass a network")
             if not 1 <= layer <= depth:
                 raise ConfigError(f"--layer {layer}: this run has layers 1 to {depth}")
             filters = file.get_tensor("pretrained.1.weight")
             for k in range(2, layer + 1):
                 filters = file.get_tensor(f"pretrained.{k}.weight") @ filters
     except (SafetensorError, OSError) as error:
-        raise RunFolderError(f"{path}: cannot read the checkpoint ({error})") from error
+        raise RunFolderError(f"{path}: cannot be read ({error})") from error
     return np.ascontiguousarray(filters, dtype=np.float32)
 
 

@@ -1,7 +1,7 @@
 """A run to be computed: its name, its folder, and the files in it (listed in docs/results.md).
 
 A run writes to `NAME.partial`, which is renamed to `NAME` once all files are written. The name ends
-with a digest of the resolved config, the content of the data and the version of the numerics: if
+with a digest of the resolved settings, the content of the data and the version of the numerics: if
 any of these changes, it is a new run.
 """
 
@@ -170,7 +170,7 @@ def destruction_percent(experiment: AnyExperiment) -> float:
 
 
 def config_sha256(experiment: AnyExperiment, numerics: int = NUMERICS_VERSION) -> str:
-    """Return the digest of a resolved config together with a version of the numerics."""
+    """Return the digest of resolved settings together with a version of the numerics."""
     both = {"experiment": settings_for_digest(experiment), "numerics": numerics}
     return hashlib.sha256(json.dumps(both, sort_keys=True).encode()).hexdigest()
 

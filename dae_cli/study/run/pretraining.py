@@ -158,7 +158,7 @@ def watch_learning(
     Raises:
         ConfigError: the experiment has no pretraining.
         DataError: the data have changed.
-        DivergedError: the loss is NaN or infinite.
+        DivergedError: the cost is NaN or infinite.
     """
     settings = experiment.pretrain
     if settings.epochs == 0:

@@ -25,7 +25,7 @@ from dae_cli.csvfile import Minutes
 from dae_cli.data.dataset import Origin, Trust
 from dae_cli.data.datasets import DATASETS
 from dae_cli.engines.names import LIBSVM
-from dae_cli.errors import ConfigError, RunFolderError, plain
+from dae_cli.errors import RUN_REMEDY, ConfigError, RunFolderError, plain
 from dae_cli.files import write_json
 from dae_cli.study.paper import CALIBRATED, compared_with, half_width_95, verdict
 from dae_cli.study.rows import RunRow, TableRow
@@ -43,7 +43,6 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 MAX_BYTES = 1_000_000
 """Largest size of a JSON file; those that dae writes have a few thousand bytes."""
-REMEDY = "remove this folder to repeat the run"
 MEASURED = (
     *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "trials"),
@@ -84,7 +83,7 @@ class Status(RunRow):
             return self
         if not self.n_test or self.n_wrong is None or self.n_wrong > self.n_test:
             expected = "expected n_test above 0 and n_wrong from 0 to n_test"
-            raise ValueError(f"n_wrong is {self.n_wrong}, n_test is {self.n_test}: {expected}")
+            raise ValueError(f"n_wrong is {self.n_wrong}, n_test is {self.n_test}; {expected}")
         best, epochs = self.best_epoch, self.epochs
         if self.is_svm:
             fits = best is epochs is None and bool(self.trials and self.selected)
@@ -93,7 +92,7 @@ class Status(RunRow):
         if not fits or self.valid_error_percent is None:
             raise ValueError(
                 f"valid_error_percent is {self.valid_error_percent}, best_epoch {best}, epochs "
-                f"{epochs}, selected {self.selected!r}, trials {self.trials}: expected the first "
+                f"{epochs}, selected {self.selected!r}, trials {self.trials}; expected the first "
                 "and best_epoch ≤ epochs (network) or selected and trials (SVM)"
             )
         return self
@@ -132,7 +131,7 @@ def _migrated(record: Any) -> Any:
         return record
     data, result = record.pop("data"), record.pop("result", {})
     if not (isinstance(data, dict) and isinstance(result, dict)):
-        raise ValueError(f"data is {data!r}, result {result!r}: expected mappings")
+        raise ValueError(f"data is {data!r}, result {result!r}; expected mappings")
     described = {"dataset": "", "model": "", "destruction_percent": 0.0, "seed": 0}
     of_data = {name if name == "trust" else f"data_{name}": data[name] for name in data}
     return described | of_data | result | record
@@ -204,7 +203,7 @@ def row_of(job: Job) -> RunRow:
         status, env = read_status(job.folder), read_environment(job.folder)
         is_same = has_settings(job.folder / CONFIG, job.experiment)
     except (RunFolderError, ConfigError) as error:
-        raise RunFolderError(f"{job.folder}: damaged ({error}); {REMEDY}") from error
+        raise RunFolderError(f"{job.folder}: damaged ({error}); {RUN_REMEDY}") from error
     why = ""
     if not is_same:
         why = f"{CONFIG} contains other settings than those of {job.cell}"
@@ -216,7 +215,7 @@ def row_of(job: Job) -> RunRow:
         recorded, here = status.data_sha256[:12], job.data.sha256[:12]
         why = f"{STATUS} records data with SHA-256 {recorded}…, not {here}…"
     if why:
-        raise RunFolderError(f"{job.folder}: {why}; {REMEDY}")
+        raise RunFolderError(f"{job.folder}: {why}; {RUN_REMEDY}")
     # Regenerated data may equal the original bit for bit: keep the origin that the run recorded.
     used = replace(job.data, origin=status.data_origin, trust=status.trust)
     return done_row(replace(job, data=used), status, env)
@@ -239,7 +238,7 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
         return row
     if status.n_test is None or status.n_wrong is None or status.is_svm != job.is_svm:
         kind = "an SVM" if job.is_svm else "a network"
-        raise RunFolderError(f"{job.folder}: {STATUS} lacks the results of {kind}; {REMEDY}")
+        raise RunFolderError(f"{job.folder}: {STATUS} lacks the results of {kind}; {RUN_REMEDY}")
     result = ("valid_error_percent", "best_epoch", "epochs", "selected", "trials", "remark")
     return with_result(
         row, status.n_test, status.n_wrong, **{name: getattr(status, name) for name in result}

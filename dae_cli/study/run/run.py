@@ -148,9 +148,7 @@ def prepare_folder(
     `note`. Returns the environment, with the earlier sessions of the run.
     """
     if job.folder.exists():
-        raise RunFolderError(
-            f"{job.folder}: exists but is not a complete run; remove it, or run again with --force"
-        )
+        raise RunFolderError(f"{job.folder}: is not a complete run; delete it, or use --force")
     job.partial.mkdir(parents=True, exist_ok=True)
     sweep(job.partial, every=True)
     if job.state() == "new":

@@ -38,8 +38,7 @@ class SvmRun:
     def run(self, dataset: Dataset) -> dict[str, Any]:
         """Select and train the SVM, count its test errors, and write trials.csv and the checkpoint.
 
-        Returns the measured columns of the row. Raises Stopped, and RunFolderError if trials.csv
-        is damaged.
+        Returns the measured columns of the row. Raises Stopped, or RunFolderError (trials.csv).
         """
         job, settings = self._job, self._experiment
         svms = SvmTrials(dataset, settings.seed, self._raise_if_stopped)

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.errors import RunFolderError, plain
+from dae_cli.errors import RUN_REMEDY, RunFolderError, plain
 from dae_cli.files import write_whole
 from dae_cli.study.run.job import WRONG_ROWS
 
 ONE_CLASS = "one class for every test row"
 _MOST_HEADER = 10_000
 """Largest header in bytes; that of numpy has 128."""
-_REMEDY = "remove the run's folder and repeat the run with dae replicate"
 
 
 def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
@@ -59,7 +58,7 @@ def load_wrong_rows(folder: Path, n_test: int, n_wrong: int | None) -> NDArray[n
     except Exception as error:  # numpy's header parser may raise any error of Python's tokenizer
         why = plain(" ".join(str(getattr(error, "strerror", "") or error).split())[:100])
         expected = f"expected a .npy file with {shape[0]} bytes, uint8 {shape}, one bit per row"
-        raise RunFolderError(f"{path}: {why}; {expected}; {_REMEDY}") from error
+        raise RunFolderError(f"{path}: {why}; {expected}; {RUN_REMEDY}") from error
 
 
 def unpack(bits: bytes, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:

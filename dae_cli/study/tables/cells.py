@@ -27,7 +27,7 @@ _REBUILT = frozenset(
 def data_mark(row: RunRow | TableRow) -> str:
     """Return the remark after a verdict if the data may not be the authors'; else empty.
 
-    Data rebuilt from MNIST pixel for pixel count as the authors'.
+    Data regenerated from MNIST pixel for pixel count as the authors'.
     """
     if row.data_origin == "regenerated" and row.data_sha256 not in _REBUILT:
         return REGENERATED

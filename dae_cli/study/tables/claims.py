@@ -162,8 +162,7 @@ def _compared(
     """Compare two cells that count.
 
     The first has a lower error if its mean over the seeds is lower and McNemar's test confirms it
-    at the 5 % level for every common seed. If the wrong test rows are not known, the intervals
-    decide.
+    at the 5 % level for every common seed. If the wrong rows are not known, intervals decide.
     """
     own = [test for test in tests if {test.cell_a, test.cell_b} == {a.cell, b.cell}]
     theirs, lies = _side_of(a.paper_number, b.paper_number), error_of(a) - error_of(b)
@@ -230,10 +229,8 @@ def _outcome(
 
 def _evidence(a: str, b: str, own: Sequence[ModelComparison], theirs: Sequence[Side]) -> str:
     """Count the data sets on which a has the lower or higher error, here and in the paper."""
-    paper = (
-        f"paper: lower on {theirs.count('lower')}, higher on {theirs.count('higher')} of "
-        f"{len(theirs)}"
-    )
+    lower, higher = theirs.count("lower"), theirs.count("higher")
+    paper = f"paper: lower on {lower}, higher on {higher} of {len(theirs)}"
     if not own:
         return f"{a} and {b} were not compared on any data set ({paper})"
     sides = [comparison.ours for comparison in own]

@@ -88,9 +88,7 @@ def other_numerics(rows: Sequence[RunRow]) -> str:
     if not others:
         return ""
     versions = ", ".join(_by_numerics(others))
-    return (
-        f"computed with numerics {versions}; this version of dae computes with {NUMERICS_VERSION}"
-    )
+    return f"computed with numerics {versions}; this version computes with {NUMERICS_VERSION}"
 
 
 def computed_with(rows: Sequence[RunRow]) -> str:

@@ -30,9 +30,8 @@ def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
         wrong, of = row.n_wrong, row.n_test
         if not row.error and (wrong is None or not of or not 0 <= wrong <= of):
             raise RunFolderError(
-                f"runs.csv: {row.run}: n_wrong is {wrong} and n_test {of}, expected "
-                "0 ≤ n_wrong ≤ n_test; remove the row, or rewrite it with dae replicate --only "
-                f"{row.cell}"
+                f"runs.csv: {row.run}: n_wrong is {wrong} and n_test {of}, expected 0 ≤ n_wrong ≤ "
+                f"n_test; remove the row, or rewrite it with dae replicate --only {row.cell}"
             )
     if not rows:
         return []
