@@ -164,7 +164,7 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     near = f"; did you mean {' or '.join(same)}?" if same else did_you_mean(name, names)
     own_first = sorted(studies, key=lambda study: studies[study].parent == shipped_experiments())
     return ConfigError(
-        f"no experiment or study is named {name!r}{near}\n"
+        f"no experiment or study is named {name[:80]!r}{near}\n"
         f"  studies: {some(own_first, 5)}; dae ls lists them all, dae ls STUDY the cells of one\n"
         "  to pass a path, end it with / (a study) or .yaml (an experiment)"
     )
