@@ -455,6 +455,13 @@ def test_other_rows_are_scaled_like_the_runs_own_from_any_kind_of_file(
             assert (codes == expected).all()
     found = encoded(dae, runs["compiled"], tmp_path / "c.npz", "--data", str(other))
     assert (found["y"] == labels).all()
+    more = pd.DataFrame(values, columns=COLUMNS).assign(part_id=1)
+    more.to_csv(tmp_path / "more.csv", index=False)
+    words = ("encode", runs["compiled"], "--out", tmp_path / "d.npz", "--data")
+    parts = ("more.csv", "unexpected: part_id", "remove", "ignore: [part_id]")
+    dae(*words, tmp_path / "more.csv").failed(2, *parts)
+    about: dict[str, Any] = {"ignore": ["part_id"], "scale": {"from": [0, 16]}}
+    dae(*words, write(str(tmp_path / "more.yaml"), file="more.csv", **about)).succeeded()
 
 
 def test_minmax_uses_the_runs_training_rows_and_images_keep_their_size(
@@ -467,7 +474,18 @@ def test_minmax_uses_the_runs_training_rows_and_images_keep_their_size(
     assert (found["codes"] == own["codes_test"][:5]).all()
     beyond = table(str(tmp_path / "beyond.csv"), 2 * values[:5])  # is clipped
     assert (encoded(dae, runs["minmax"], tmp_path / "d.npz", "--data", beyond)["codes"] > 0).all()
+    words = ("encode", runs["minmax"], "--data", beyond, "--out", tmp_path / "d.npz")
+    clipped = (2 * values[:5] > values[:TEST].max(axis=0)).sum()
+    assert f"beyond.csv: values clipped to the range of the training rows: {clipped}" in (
+        dae(*words).succeeded().err
+    )
+    run = load_run(runs["minmax"])
+    assert (run.encode(run.scale(values[TEST:][:5])) == found["codes"]).all()
     ranged = encoded(dae, runs["ranged"], tmp_path / "r.npz", "--data", few)
+    run = load_run(runs["ranged"])
+    assert (run.encode(run.scale(values[TEST:][:5])) == ranged["codes"]).all()
+    with pytest.raises(DaeError, match=r"X, row 1, value 1: found 99, .* from -4 to 20"):
+        run.scale(np.full((1, 24), 99))
     assert (ranged["codes"] == load_run(runs["ranged"]).encode((values[TEST:][:5] + 4) / 24)).all()
     linear = encoded(dae, runs["linear"], tmp_path / "l.npz", "--data", few)
     assert (linear["codes"] == load_run(runs["linear"]).encode(values[TEST:][:5])).all()
@@ -480,6 +498,32 @@ def test_minmax_uses_the_runs_training_rows_and_images_keep_their_size(
     Image.new("RGB", (5, 2)).save(tmp_path / "bad" / "a.png")
     ended = dae("encode", runs["colour"], "--data", tmp_path / "bad", "--out", tmp_path / "x.npz")
     ended.failed(2, "a.png", "5 x 2 pixels", "expected 4 x 2")
+
+
+def test_minmax_scales_rows_without_the_training_file(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content and its ranges are in the cache; without them, an error has the remedy."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
+    values, labels = rows_of()
+    table("lost.csv", values, labels)
+    write("lost.yaml", file="lost.csv", label="side", scale="minmax")
+    write("cell.yaml", **NETWORK | {"dataset": "lost.yaml", "model": {"hidden": [12]}})
+    run = Path(dae("train", "cell.yaml", "--quiet").succeeded().lines[-1])
+    few = table("few.csv", values[:9] * 1.5)
+    before = encoded(dae, run, Path("a.npz"), "--data", few)["codes"]
+    table("lost.csv", values[:200], labels[:200])
+    changed = encoded(dae, run, Path("b.npz"), "--data", few)["codes"]
+    Path("lost.csv").unlink()
+    lost = encoded(dae, run, Path("c.npz"), "--data", few)["codes"]
+    assert (before == changed).all() and (before == lost).all()
+    loaded = load_run(run)
+    assert (loaded.encode(loaded.scale(values[:9] * 1.5)) == before).all()
+    for path in Path("cache").glob("*.ranges.json"):
+        path.write_text('{"low": [0], "high": 3}')
+    ended = dae("encode", run, "--data", few, "--out", "d.npz")
+    ended.failed(2, "lost.yaml: scale: minmax", "missing or have changed", "restore the files")
 
 
 def test_many_rows_are_streamed_to_the_bits_of_the_whole(

@@ -57,7 +57,9 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
     ended = dae("new", "mine", "--data", "own.csv").succeeded()
     for part in ("84 training", "18 validation", "18 test", "4 values", "2 classes: k0, k1"):
         assert part in ended.lines[0]
-    commands = [re.split(r"  +", line.strip())[0] for line in ended.lines[2:]]
+    assert ended.lines[1:] == ["mine"]
+    hints = ended.err.splitlines()
+    commands = [re.split(r"  +", line.strip())[0] for line in hints[hints.index("next:") + 1 :]]
     codes = "dae encode mine/saa --out codes.npz"
     assert commands == ["dae replicate mine/", codes, "dae search mine/"]
     assert {file.name for file in Path("mine").iterdir()} == {
@@ -209,7 +211,7 @@ def test_data_without_labels_become_a_study_of_autoencoders_only(dae: Dae) -> No
     table("own.csv", [row[:4] for row in blobs(30)], COLUMNS[:4])
     dae("new", "mine", "--data", "own.csv").failed(2, "own.csv", "--label", "a, b", "--unlabelled")
     ended = dae("new", "mine", "--data", "own.csv", "--unlabelled", "--image", "2x2").succeeded()
-    assert "search" not in ended.out
+    assert "search" not in ended.out + ended.err
     quick("mine")
     dae("replicate", "mine/").succeeded()
     rows = read_csv(Path("results/mine/runs.csv"))
@@ -238,6 +240,10 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     dae("new", "two", "--data", "own.csv", *labels).failed(2, "--label", "--unlabelled")
     table("own.csv", [[*row[:3], "", row[4]] for row in blobs()], COLUMNS)
     dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill it in")
+    for name in ("own.csv", "own.tsv"):
+        table(name, [["391,3948", 1, f"{k},5", k % 2] for k in range(9)], ("a", "b", "c", "kind"))
+        parts = (f"{name}, row 1, column a", "391,3948", "decimal comma", "decimal point")
+        dae("new", "two", "--data", name).failed(2, *parts)
     table("own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS)  # text at both ends
     dae("new", "two", "--data", "own.csv").failed(2, "own.csv", "--label", "--unlabelled")
     Path("own.csv").write_text("a;b;c;d;kind\n1,5;2;3;4;k0\n")
@@ -251,7 +257,7 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     Path("results/two").mkdir(parents=True)
     dae("new", "two", "--data", "own.csv").failed(2, "results/two belongs to another")
     names = {path.name for path in Path().iterdir()}
-    assert names == {".cache", "mine", "own.csv", "own.npz", "results"}
+    assert names == {".cache", "mine", "own.csv", "own.tsv", "own.npz", "results"}
 
 
 def test_reading_a_large_file_is_announced_once_and_never_with_quiet(dae: Dae) -> None:

@@ -372,6 +372,12 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
             ("row 5, column b: found -7, expected a value from 0 to 1", "scale: {from: [-7, "),
         ),
         (changed(2, 0, ""), {}, ("row 3, column a: a value is missing", "fill it in")),
+        (
+            [["", "", *row[2:]] if k else ["", *row[1:]] for k, row in enumerate(blobs())],
+            {},
+            ("row 1, column a", "in all 119 in 60 of 60 rows: a 60, b 59)", "remove the row"),
+        ),
+        (changed(2, 0, "-1.203,5"), {}, ("row 3, column a", "'-1.203,5'", "decimal comma")),
         (changed(2, 4, " "), {}, ("row 3, column kind: the label is missing",)),
         (changed(7, 2, "x1"), {}, ("row 8, column c: found 'x1'", "a number", "ignore: [c]")),
         (blobs(), {"label": "kid"}, ("has no column kid; did you mean kind?", "a, b, c, d, kind")),
@@ -399,7 +405,12 @@ def test_a_test_file_with_other_columns_or_labels_is_refused(dae: Dae) -> None:
     declare(file="own.csv", label="kind", split={"test": "test.csv"})
     experiment()
     table("test.csv", [[*row[:3], row[4]] for row in blobs()], ("a", "b", "e", "kind"))
-    parts = ("test.csv: has 3 columns of values", "own.csv has 4", "missing: c, d", "unexpected: e")
+    parts = (
+        "test.csv: has 3 columns of values",
+        "own.csv has 4",
+        "missing: c, d",
+        "unexpected: e; remove",
+    )
     dae("show", "one.yaml").failed(2, *parts)
     table("test.csv", changed(3, 4, "new"), COLUMNS)
     dae("show", "one.yaml").failed(2, "test.csv, row 4: no training row has the label new")

@@ -21,8 +21,8 @@ from dae_cli.config.schema import AnyExperiment, FilterExperiment
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import PHOTOGRAPHS, DatasetSpec, OwnDataset, known_spec, spec_of
-from dae_cli.data.own.content import are_whole, prepare_own, split_rows
-from dae_cli.data.own.files import SPLITS, named_file
+from dae_cli.data.own.content import Scaling, are_whole, prepare_own, split_rows
+from dae_cli.data.own.files import SPLITS, OwnRows, named_file
 from dae_cli.data.own.further import read_further, rows_of_run, scaling_of
 from dae_cli.errors import DataError
 from dae_cli.files import whole_file
@@ -110,10 +110,20 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
     parts = []
     scaling = scaling_of(dataset, rows["train"], note)
     for split, one in ((split, rows[split]) for split in SPLITS if len(rows.get(split, ()))):
-        blocks = map(scaling.applied, one.blocks(BLOCK_ROWS))
+        blocks = _scaled_blocks(one, scaling, note)
         labels = None if one.labels is None else _plain(one.labels)
         parts.append(Part(split, len(one), labels, blocks))
     return _without_name_of_one(parts)
+
+
+def _scaled_blocks(rows: OwnRows, scaling: Scaling, note: Note) -> Iterator[Block]:
+    """Scale rows; at the end, announce how many values were clipped."""
+    clipped = 0
+    for block in rows.blocks(BLOCK_ROWS):
+        clipped += scaling.count_clipped(block.values)
+        yield scaling.applied(block)
+    if clipped:
+        note(f"{rows.where}: values clipped to the range of the training rows: {clipped}")
 
 
 def _transposed(blocks: Iterator[Block], image: tuple[int, int]) -> Iterator[Block]:

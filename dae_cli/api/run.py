@@ -22,7 +22,8 @@ from dae_cli.api.rows import class_labels, width_of_rows
 from dae_cli.config.schema import AnyExperiment, SvmExperiment, as_pretrained
 from dae_cli.data.dataset import BEYOND
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
-from dae_cli.data.own.further import columns_trained_on
+from dae_cli.data.own.files import OwnRows
+from dae_cli.data.own.further import columns_trained_on, scaling_of
 from dae_cli.errors import ConfigError, DataError, RunFolderError
 from dae_cli.models.corruption import corruption_of
 from dae_cli.models.layers import Encoder
@@ -90,6 +91,15 @@ class Run:
         """Show the run's name, model and data set."""
         about = f"{model_name(self._experiment)} on {self._experiment.dataset}"
         return f"<run {self.path.absolute().name}: {about}>"
+
+    def scale(self, X: ArrayLike) -> Rows:
+        """Scale rows as the run's data were: (n, inputs) in the units of its files.
+
+        With `scale: minmax`, values outside the range of the training rows are clipped. Raises
+        DataError if a value is outside a declared range, or if that of the training rows is lost.
+        """
+        rows = OwnRows("X", self._checked(X, is_scaled=False), None)
+        return scaling_of(self._experiment.dataset, rows, _silent).applied(rows)
 
     def encode(self, X: ArrayLike, layer: int | None = None, *, pretrained: bool = False) -> Rows:
         """Return the codes of a layer, (n, units). Layer 1 is the lowest; default: the last.
@@ -222,7 +232,7 @@ class Run:
             through_layers(ArrayRows(values), layers, self._engine, out, and_back=and_back)
         return out
 
-    def _checked(self, X: ArrayLike) -> NDArray[Any]:
+    def _checked(self, X: ArrayLike, *, is_scaled: bool = True) -> NDArray[Any]:
         """Check `X`, and put the columns of a DataFrame into the run's order. Raises DataError."""
         if (names := getattr(X, "columns", None)) is not None and self._columns:
             if missing := [name for name in self._columns if name not in names]:
@@ -236,7 +246,7 @@ class Run:
             raise DataError(f"X has shape {values.shape}, expected (n, {inputs}){remedy}")
         if values.dtype.kind not in "fiub":
             raise DataError(f"X has dtype {values.dtype}, expected numbers")
-        bounded = is_bounded(self._experiment.dataset)
+        bounded = is_scaled and is_bounded(self._experiment.dataset)
         low, high = (-BEYOND, 1 + BEYOND) if bounded else (-math.inf, math.inf)
         least, most = values.min(initial=0), values.max(initial=0)  # NaN if X contains NaN
         if low <= least and most <= high and np.isfinite([least, most]).all():

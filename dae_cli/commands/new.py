@@ -100,7 +100,8 @@ def new(
     if spec.is_image:
         look = f"dae data show {shlex.quote(str(declared))}"
         steps.insert(0, (look, "draws the images"))
-    typer.echo("\n".join(["next:", *(f"  {line}" for line in columns(steps))]))
+    typer.echo(label(study))
+    typer.echo("\n".join(["next:", *(f"  {line}" for line in columns(steps))]), err=True)
 
 
 def _require_free(study: Path, data: Path) -> None:

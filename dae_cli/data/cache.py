@@ -197,6 +197,26 @@ def save_pointer(path: Path, entry: str, judgement: str) -> None:
         stream.write(json.dumps({"entry": entry, "judgement": judgement}).encode())
 
 
+def save_ranges(entry: Path, low: NDArray[Any], high: NDArray[Any]) -> None:
+    """Record the range of each input in the training rows, for rows that are scaled later."""
+    with _whole(_ranges_path(entry)) as stream:
+        stream.write(json.dumps({"low": low.tolist(), "high": high.tolist()}).encode())
+
+
+def read_ranges(entry: Path, inputs: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Lower and upper ends recorded for an entry; None if they are missing or damaged."""
+    try:
+        record = json.loads(_ranges_path(entry).read_text(encoding="utf-8"))
+        low, high = (np.array(record[key], dtype=np.float64) for key in ("low", "high"))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return (low, high) if low.shape == high.shape == (inputs,) and (low < high).all() else None
+
+
+def _ranges_path(entry: Path) -> Path:
+    return entry.with_suffix(".ranges.json")
+
+
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[bytes]]:
     try:

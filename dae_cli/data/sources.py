@@ -211,7 +211,7 @@ def _own_offers(dataset: OwnDataset) -> Iterator[Offer]:
     file, entry = facts.declaration.file, entry_of(dataset, facts)
 
     def read() -> tuple[Content, Prepared]:
-        content, now, notes = read_content(dataset.path, facts.declaration)
+        content, now, _, notes = read_content(dataset.path, facts.declaration)
         name, source = OwnDataset(dataset.path, now), "; ".join([file, *notes])
         return content, Prepared(name, entry, "own", now.sha256, source, "")
 

@@ -25,7 +25,7 @@ from dae_cli.config.saved_settings import (
 )
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import PHOTOGRAPHS
+from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset
 from dae_cli.errors import NameTooLongError, RunFolderError, some
 from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.reference import is_reference, reference_rows
@@ -283,7 +283,9 @@ def _saved_settings(out: Path) -> dict[str, AnyExperiment]:
 
 
 def _remedy_of_data(row: RunRow, now: Prepared) -> str:
-    """Return which option selects the data of a row."""
+    """Return how to use the data of a row again."""
+    if isinstance(now.name, OwnDataset):
+        return "your files have changed"
     by_option = row.data_origin in ("original", "regenerated") and row.dataset != PHOTOGRAPHS
     if row.data_origin != now.origin and by_option:
         return f"--origin {row.data_origin} chooses data like the folder's"

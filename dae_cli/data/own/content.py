@@ -24,6 +24,7 @@ from dae_cli.data.cache import (
     recorded,
     save_entry,
     save_pointer,
+    save_ranges,
     sound_entry,
 )
 from dae_cli.data.dataset import BEYOND, Content, Pixels, Prepared, content_digest, label_type
@@ -35,7 +36,7 @@ from dae_cli.errors import DataError, shown
 from dae_cli.files import cache_folder
 
 ORIGIN: Final = "own"
-_READING = 1
+_READING = 2
 """Version of the conversion from files to content; a new version reads all files again."""
 _LARGE, _MANY = 20_000_000, 2000
 """Number of bytes and of files that take seconds to read."""
@@ -67,13 +68,15 @@ def read_own(path: Path, declaration: Declaration, note: Note) -> Prepared:
         return _as_declared(known, path, declaration)
     with exclusive(name, note):
         note_if_large(files_of(path, declaration), note)
-        content, facts, notes = read_content(path, declaration)
+        content, facts, scaling, notes = read_content(path, declaration)
         dataset = OwnDataset(path, facts)
         rows = f"{' + '.join(map(str, facts.rows))} rows of {spec_of(dataset).n_pixels} values"
         classes = f"{len(facts.classes)} classes" if facts.classes else "no labels"
         source, entry = "; ".join([f"{rows}, {classes}", *notes]), entry_of(dataset, facts)
         prepared = Prepared(dataset, entry, ORIGIN, facts.sha256, source, "")
         save_entry(prepared, content)
+        if scaling.is_clipped:
+            save_ranges(entry, scaling.low, scaling.high)
         save_pointer(pointer, entry.name, "")
     return _as_declared(prepared, path, declaration)
 
@@ -125,14 +128,16 @@ def _key(path: Path, declaration: Declaration) -> str:
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
-def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFacts, list[str]]:
-    """Read the data that the file `path` declares; return content, facts and notes.
+def read_content(
+    path: Path, declaration: Declaration
+) -> tuple[Content, OwnFacts, Scaling, list[str]]:
+    """Read the data that the file `path` declares; return content, facts, scaling and notes.
 
     Raises DataError: files that cannot be used.
     """
     parts, classes = split_rows(declaration, path.parent)
     image, channels = _image_of(parts["train"], declaration, path)
-    pixels, levels, notes = _scaled(parts, declaration, path)
+    pixels, levels, scaling, notes = _scaled(parts, declaration, path)
     labels = [_numbered(parts[split].labels, classes, len(parts[split])) for split in SPLITS]
     train, valid, test = pixels
     content = Content(np.concatenate([train, valid]), np.concatenate(labels[:2]), test, labels[2])
@@ -153,7 +158,7 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
     facts = facts.model_copy(update={"sha256": sha256})
     if constant := int((train == train[0]).all(axis=0).sum()):
         notes.append(f"{constant} of {train.shape[1]} inputs are the same in every training row")
-    return content, facts, [*notes, *filter(None, [content.common_rows])]
+    return content, facts, scaling, [*notes, *filter(None, [content.common_rows])]
 
 
 def split_rows(
@@ -304,6 +309,10 @@ class Scaling:
         share = (values.astype(np.float64) - self.low) / (self.high - self.low)
         return np.clip(share, 0, 1).astype(np.float32)
 
+    def count_clipped(self, values: NDArray[Any]) -> int:
+        """Count the values that `applied` clips."""
+        return int(((values < self.low) | (values > self.high)).sum()) if self.is_clipped else 0
+
     def require_within(self, rows: OwnRows) -> None:
         """Raise DataError for a value outside `low` and `high` by more than rounding."""
         low, high, values = self.low - BEYOND, self.high + BEYOND, rows.values
@@ -318,8 +327,8 @@ class Scaling:
 
 def _scaled(
     parts: dict[str, OwnRows], declaration: Declaration, path: Path
-) -> tuple[list[Pixels], int | None, list[str]]:
-    """Return the values of each split as they are stored, their levels, and notes.
+) -> tuple[list[Pixels], int | None, Scaling, list[str]]:
+    """Return the values of each split as they are stored, their levels, scaling, and notes.
 
     Whole numbers within 0 to 255 are stored as bytes, all other values as float32.
     """
@@ -327,8 +336,7 @@ def _scaled(
     scaling, notes = Scaling(), []
     if declaration.scale == "minmax":
         scaling = minmax_of(rows[0])
-        beyond = [(one.values < scaling.low) | (one.values > scaling.high) for one in rows[1:]]
-        if n := sum(int(part.sum()) for part in beyond):
+        if n := sum(scaling.count_clipped(one.values) for one in rows[1:]):
             notes = [f"validation and test values clipped to the range of the training rows: {n}"]
     elif declaration.scale != "none":
         ends = declaration.ends or rows[0].ends
@@ -344,8 +352,8 @@ def _scaled(
         if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
             for one in rows:
                 scaling.require_within(one)
-            return [one.values.astype(np.uint8) for one in rows], int(high), []
-    return [scaling.applied(one) for one in rows], None, notes
+            return [one.values.astype(np.uint8) for one in rows], int(high), scaling, []
+    return [scaling.applied(one) for one in rows], None, scaling, notes
 
 
 def minmax_of(rows: OwnRows) -> Scaling:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -172,8 +173,35 @@ def _require_finite(rows: OwnRows) -> None:
     if rows.values.dtype.kind == "f" and not np.isfinite(rows.values).all():
         row, column = np.argwhere(~np.isfinite(rows.values))[0]
         value = rows.values[row, column]
-        what = "a value is missing" if np.isnan(value) else f"found {value}, expected a number"
-        raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or remove the row")
+        what = f"found {value}, expected a number; fill it in, or remove the row"
+        if np.isnan(value):
+            what = f"a value is missing{_missing_elsewhere(rows)}; fill it in, or remove the row"
+        raise DataError(f"{rows.place(row, column)}: {what}")
+
+
+def _missing_elsewhere(rows: OwnRows) -> str:
+    """Count the missing values, and those of the columns that lack the most; empty for one."""
+    missing = np.isnan(rows.values)
+    counts = missing.sum(axis=0)
+    if (total := int(counts.sum())) == 1:
+        return ""
+    text = f" (in all {total} in {int(missing.any(axis=1).sum())} of {len(missing)} rows"
+    if rows.columns:
+        order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
+        text += f": {some([f'{rows.columns[k]} {counts[k]}' for k in order], 4)}"
+    return f"{text})"
+
+
+def refuse_decimal_comma(path: Path, row: int, column: str, value: object) -> None:
+    """Raise DataError if a text in a table (row from 0) is a number with a decimal comma."""
+    if re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", str(value)):
+        mark = SEPARATORS[path.suffix.casefold()]
+        raise DataError(
+            f"{path}, row {row + 1}, column {shown(column)}: found {value!r}, which has a decimal "
+            "comma; write numbers with a decimal point, such as with "
+            f"pandas.read_csv(OLD, sep={mark!r}, decimal=',').to_csv(NEW, sep={mark!r}, "
+            "index=False)"
+        )
 
 
 def column_names(path: Path) -> list[str]:
@@ -241,7 +269,9 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
         others = [name for name in table.columns if name not in like.columns]
         if missing or others:
             lacks = f"; missing: {some(missing, 4)}" if missing else ""
-            more = f"; unexpected: {some(others, 4)}" if others else ""
+            more = f"; unexpected: {some(others, 4)}; remove it from the file" if others else ""
+            if others and not len(like):  # rows for a trained model
+                more += f", or pass a declaration of the file with ignore: [{some(others, 4)}]"
             raise DataError(
                 f"{path}: has {len(table.columns)} columns of values, but {like.where} "
                 f"has {len(like.columns)}{lacks}{more}"
@@ -253,6 +283,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             wrong = numbers.isna() & table[name].notna()
             row = int(wrong.to_numpy(dtype=bool).argmax())
             column = shown(str(name))
+            refuse_decimal_comma(path, row, str(name), table[name][row])
             raise DataError(
                 f"{path}, row {row + 1}, column {column}: found {table[name][row]!r}, expected a "
                 f"number; if these are labels, declare label: {column}; otherwise leave out the "

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.data.cache import Note
-from dae_cli.data.datasets import OwnDataset, known_spec
-from dae_cli.data.own.content import Scaling, minmax_of, read_own, split_rows
+from dae_cli.data.cache import Note, read_ranges
+from dae_cli.data.datasets import OwnDataset, known_spec, spec_of
+from dae_cli.data.own.content import Scaling, entry_of, minmax_of, read_own, split_rows
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_rows
 from dae_cli.errors import DataError
@@ -68,11 +68,7 @@ def columns_trained_on(dataset: OwnDataset, note: Note) -> tuple[str, ...]:
     table = dataset.path.parent / declaration.file
     if table.suffix.casefold() not in SEPARATORS:
         return ()
-    try:
-        same = read_own(dataset.path, declaration, note).sha256 == facts.sha256
-    except DataError:
-        same = False
-    if not same:
+    if not _is_unchanged(dataset, note):
         note(
             f"{table} is missing or has changed since the run was trained, so the columns are used "
             "in the order of the file"
@@ -80,6 +76,16 @@ def columns_trained_on(dataset: OwnDataset, note: Note) -> tuple[str, ...]:
         return ()
     left_out = (declaration.label, *declaration.ignore)
     return tuple(name for name in names_in(table) if name not in left_out)
+
+
+def _is_unchanged(dataset: OwnDataset, note: Note) -> bool:
+    """Whether the files still have the content that the run was trained on."""
+    facts = dataset.facts
+    assert facts is not None, dataset
+    try:
+        return read_own(dataset.path, facts.declaration, note).sha256 == facts.sha256
+    except DataError:
+        return False
 
 
 def _transposed(rows: OwnRows, image: tuple[int, int]) -> OwnRows:
@@ -104,13 +110,16 @@ def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
     if declaration.scale == "none":
         return Scaling()
     if declaration.scale == "minmax":
-        if read_own(dataset.path, declaration, note).sha256 != facts.sha256:
-            raise DataError(
-                f"{dataset.path}: scale: minmax depends on the training rows, which have changed "
-                "since the run was trained; restore the files that it was trained on"
-            )
-        parts, _ = split_rows(declaration, dataset.path.parent)
-        return minmax_of(parts["train"])
+        if _is_unchanged(dataset, note):
+            parts, _ = split_rows(declaration, dataset.path.parent)
+            return minmax_of(parts["train"])
+        if found := read_ranges(entry_of(dataset, facts), spec_of(dataset).n_pixels):
+            return Scaling(*found, is_clipped=True)
+        raise DataError(
+            f"{dataset.path}: scale: minmax depends on the training rows, which are missing or "
+            "have changed since the run was trained, and the cache has no record of their ranges; "
+            "restore the files that it was trained on"
+        )
     is_folder = Path(declaration.file).suffix.casefold() not in (".npz", *SEPARATORS)
     low, high = declaration.ends or rows.ends or (GREYS if is_folder else (0.0, 1.0))
     return Scaling(low, high, facts.levels if facts.levels == high else None, remedy=_ALIKE)

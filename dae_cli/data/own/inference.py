@@ -21,6 +21,7 @@ from dae_cli.data.own.files import (
     names_in,
     opened_image,
     read_rows,
+    refuse_decimal_comma,
 )
 from dae_cli.errors import DataError, some
 
@@ -115,6 +116,10 @@ def _infer_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> d
         if sample[name].dtype.kind not in "fiub"
         and pd.to_numeric(sample[name], errors="coerce").isna().all()
     ]
+    for name in text:
+        if name != label and name.casefold() not in LABELS:
+            row = int(sample[name].notna().to_numpy().argmax())
+            refuse_decimal_comma(path, row, name, sample[name][row])
     if label is None and not unlabelled:
         label = _infer_label(path, names, names[-1] if text == names[-1:] else None)
     ignore = [
