@@ -274,12 +274,14 @@ def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
     assert (one["rows"], one["image"], "classes" in one) == ([32, 0, 0], [6, 5], False)
     run, ended = trained(dae)
     assert run.name.startswith("own-dae-25-s0-") and "no labels" in ended.err
+    assert ended.err.splitlines()[-1] == f"next: dae filters {run}"
     assert len(read_csv(run / "filters.csv")) == 12
     dae("filters", str(run)).succeeded()
     dae("evaluate", str(run)).failed(2, "without labels")
     table("own.csv", [row[:4] for row in blobs()], COLUMNS[:4])
     declare(file="own.csv")
-    run, _ = trained(dae)
+    run, ended = trained(dae)
+    assert ended.err.splitlines()[-1] == f"next: dae encode {run} --out codes.npz"
     (first, *_) = read_csv(run / "filters.csv")
     assert float(first["norm"]) > 0 and first["explained_variance"] == "nan"  # no image, no shape
     assert not (run / "filters.png").exists()
@@ -288,6 +290,10 @@ def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
     assert report.endswith("results/study/REPORT.md")
     assert "| a | 0 | 12 | – | – | – | – | – |" in Path("results/study/REPORT.md").read_text()
     dae("verify", "study/").succeeded()
+    table("own.csv", [row[:4] for row in blobs(70)], COLUMNS[:4])
+    ended = dae("replicate", "study/").failed(2, "your files have changed", "--out", "--replace")
+    assert "--origin" not in ended.err
+    table("own.csv", [row[:4] for row in blobs()], COLUMNS[:4])
     dae("train", "one.yaml", "--set", "rows=61").failed(2, "--set rows=61 must be from 1 to 60")
 
 
