@@ -239,7 +239,7 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     labels = ("--label", "kind", "--unlabelled")
     dae("new", "two", "--data", "own.csv", *labels).failed(2, "--label", "--unlabelled")
     table("own.csv", [[*row[:3], "", row[4]] for row in blobs()], COLUMNS)
-    dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill it in")
+    dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill them in")
     for name in ("own.csv", "own.tsv"):
         table(name, [["391,3948", 1, f"{k},5", k % 2] for k in range(9)], ("a", "b", "c", "kind"))
         parts = (f"{name}, row 1, column a", "391,3948", "decimal comma", "decimal point")

@@ -381,7 +381,7 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
         (
             [["", "", *row[2:]] if k else ["", *row[1:]] for k, row in enumerate(blobs())],
             {},
-            ("row 1, column a", "in all 119 in 60 of 60 rows: a 60, b 59)", "remove the row"),
+            ("row 1, column a", "119 values in 60 of 60 rows: a 60, b 59)", "remove their rows"),
         ),
         (changed(2, 0, "-1.203,5"), {}, ("row 3, column a", "'-1.203,5'", "decimal comma")),
         (changed(2, 4, " "), {}, ("row 3, column kind: the label is missing",)),

@@ -175,21 +175,21 @@ def _require_finite(rows: OwnRows) -> None:
         value = rows.values[row, column]
         what = f"found {value}, expected a number; fill it in, or remove the row"
         if np.isnan(value):
-            what = f"a value is missing{_missing_elsewhere(rows)}; fill it in, or remove the row"
+            what = f"a value is missing{_all_missing(rows)}"
         raise DataError(f"{rows.place(row, column)}: {what}")
 
 
-def _missing_elsewhere(rows: OwnRows) -> str:
-    """Count the missing values, and those of the columns that lack the most; empty for one."""
+def _all_missing(rows: OwnRows) -> str:
+    """Count the missing values, also in the columns that lack the most, and give the remedy."""
     missing = np.isnan(rows.values)
     counts = missing.sum(axis=0)
     if (total := int(counts.sum())) == 1:
-        return ""
-    text = f" (in all {total} in {int(missing.any(axis=1).sum())} of {len(missing)} rows"
+        return "; fill it in, or remove the row"
+    text = f" ({total} values in {int(missing.any(axis=1).sum())} of {len(missing)} rows"
     if rows.columns:
         order = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
         text += f": {some([f'{rows.columns[k]} {counts[k]}' for k in order], 4)}"
-    return f"{text})"
+    return f"{text}); fill them in, or remove their rows or columns"
 
 
 def refuse_decimal_comma(path: Path, row: int, column: str, value: object) -> None:

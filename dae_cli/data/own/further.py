@@ -11,7 +11,7 @@ from dae_cli.data.cache import Note, read_ranges
 from dae_cli.data.datasets import OwnDataset, known_spec, spec_of
 from dae_cli.data.own.content import Scaling, entry_of, minmax_of, read_own, split_rows
 from dae_cli.data.own.declaration import Declaration
-from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_rows
+from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, named_file, names_in, read_rows
 from dae_cli.errors import DataError
 
 LABEL = "y"
@@ -65,7 +65,7 @@ def columns_trained_on(dataset: OwnDataset, note: Note) -> tuple[str, ...]:
     facts = dataset.facts
     assert facts is not None, dataset
     declaration = facts.declaration
-    table = dataset.path.parent / declaration.file
+    table = named_file(dataset.path.parent, declaration.file)
     if table.suffix.casefold() not in SEPARATORS:
         return ()
     if not _is_unchanged(dataset, note):
