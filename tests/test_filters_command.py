@@ -159,6 +159,21 @@ def test_a_sheet_for_a_slide_has_the_width_and_theme_asked_for_and_the_same_grey
     assert ElementTree.parse("dark.svg").getroot().attrib["width"] == "750pt"  # 96 pixels per inch
 
 
+@pytest.mark.parametrize(("width", "side"), [(1280, 39), (1920, 56), (2400, 75)])
+def test_thirty_tiles_side_by_side_fill_the_width_of_a_slide_with_the_greys_of_the_weights(
+    dae: Dae, runs: list[Path], width: int, side: int
+) -> None:
+    slide = ("--tiles", "1x15", "--width", str(width), "--out", "slide.png")
+    dae("filters", *runs, *slide).succeeded()
+    picture = pixels("slide.png")
+    assert picture.shape[1] == width
+    layers = [random_weights(12, 0), random_weights(12, 1)]
+    nearest = np.arange(side) * 28 // side
+    for own in layers:
+        shown = [greys_of(row, limit_of(*layers))[nearest][:, nearest] for row in own]
+        assert in_rows(tiles_in(picture, shown, times=1), 12)
+
+
 def test_tiles_that_do_not_fit_the_width_are_refused(dae: Dae, runs: list[Path]) -> None:
     ended = dae("filters", *runs, "--width", "300").failed(2)
     assert "2 x 10 tiles" in ended.err and "656 pixels" in ended.err
