@@ -448,3 +448,12 @@ def test_runs_without_finite_filters_are_reported(dae: Dae, runs: list[Path]) ->
     dae("filters", "tiny/rect-50").failed(2, "rect-50")
     assert not list(Path.cwd().glob("*.png"))
     dae("filters", runs[0], "--units", "2,6").succeeded()
+
+
+def test_without_its_run_folder_a_cell_is_reported_with_the_folders_of_drawn_filters(
+    dae: Dae, tiny: Path
+) -> None:
+    sheets = Path("results/filters-mnist/filters")
+    assert str(sheets) not in dae("filters", "filters-mnist/mnist-0").failed(2, "dae train").err
+    sheets.mkdir(parents=True)
+    dae("filters", "filters-mnist/mnist-0").failed(2, "not in git", str(sheets))

@@ -1,9 +1,9 @@
 """Sheets: panels of tiles side by side, with numbers, titles and a grey scale.
 
 Each weight (or pixel of a tile) is a block of equal pixels in the PNG, of equal size unless the
-tiles fill a given width; all texts are outside the tiles. Positions are in pixels of the PNG from the top left corner. Pillow writes PNG files, which
-keep the tiles' exact pixels and do not require matplotlib; matplotlib writes SVG and PDF files with
-the same font and layout.
+tiles fill a given width; all texts are outside the tiles. Positions are in pixels of the PNG from
+the top left corner. Pillow writes PNG files, which keep the tiles' exact pixels and do not require
+matplotlib; matplotlib writes SVG and PDF files with the same font and layout.
 """
 
 from __future__ import annotations
@@ -328,7 +328,7 @@ def _placed(
     theme: Theme,
     pad: int | None,
 ) -> Sheet:
-    """Lay out a sheet with ``times`` pixels per weight; the margins grow with it without ``pad``."""
+    """Lay out a sheet with ``times`` pixels per weight; without ``pad``, margins grow with it."""
     image, palette = panels[0].image, PALETTES[theme]
     tile = round(image[0] * times), round(image[1] * times)
     gap = spacing or (1 if max(tile) < 40 else 2)

@@ -36,10 +36,10 @@ from dae_cli.study.report.photographs import Photographs, save_photographs
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunRow, lowest_seeds
 from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
-from dae_cli.study.run.job import FILTERS_CSV, RUNS
+from dae_cli.study.run.job import FIGURES, FILTERS_CSV, RUNS
 from dae_cli.study.tables.cells import origin
 
-FIGURES, FIGURES_CSV = "figures", "figures.csv"
+FIGURES_CSV = "figures.csv"
 PHOTOGRAPHS_PNG = f"{FIGURES}/{PHOTOGRAPHS}.png"
 """Written unless a figure of the study has this name."""
 PCA_ROWS = 100_000
