@@ -237,6 +237,7 @@ def test_a_report_has_the_same_sentences_with_a_baseline_per_data_set(
     assert re.findall(r"^- ((?:convex|rect): .*)$", report, re.MULTILINE) == sentences
     assert ": saa (convex), net (rect).\n" in report
     page = html.unescape((made.out / "report.html").read_text(encoding="utf-8"))
+    page = page.replace("\u00a0", " ")
     assert re.findall(r"<li>((?:convex|rect): .*)</li>", page) == sentences
     assert "convex, baseline saa: better 1, worse 1, not decided 0" in page
     for text in (report, page):

@@ -635,7 +635,7 @@ def test_rows_with_other_settings_or_photographs_are_removed_only_by_replace(
     assert csv == {name: before[name] for name in csv}
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
-    remedy = ("--photos choose the data", "choose another")
+    remedy = ("--photos choose the data", "--replace")
     now = "1 photograph in photos"
     dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "own data with SHA-256", now, *remedy)
     dae("replicate", "small").failed(2, "with scikit-image and scikit-learn", *remedy)

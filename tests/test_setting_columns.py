@@ -102,7 +102,7 @@ def test_a_condition_may_name_such_a_column(several: Path, dae: Dae) -> None:
     assert replicate("model.hidden=[12,10]").failed(1, "wide").err.count("--fail-if") == 1
     replicate("corruption.destruction>0.25").succeeded()
     replicate("corruption.destruction=much").failed(2, "corruption.destruction is a number")
-    replicate("model.hidden>9").failed(2, "model.hidden is a text")
+    replicate("model.hidden>9").failed(2, "model.hidden is text")
     replicate("pretrain.epochs=2").failed(2, "no column pretrain.epochs")
 
 
