@@ -221,6 +221,28 @@ class FilterReport(Report):
     photographs: Photographs | None
     """Small copies of the training photographs; None if the results have none."""
 
+    @property
+    def experiments(self) -> list[FilterExperiment]:
+        """The experiments of the study."""
+        found = (cell.experiment for cell in self.study.all_cells)
+        return [one for one in found if isinstance(one, FilterExperiment)]
+
+    @property
+    def corruptions(self) -> set[str]:
+        """The kinds of corruption."""
+        return {one.corruption.kind for one in self.experiments}
+
+    @property
+    def levels(self) -> list[float]:
+        """The levels of destruction, in percent."""
+        masking = (one.corruption for one in self.experiments if one.corruption.kind == "masking")
+        return sorted({0.0} | {round(100 * one.destruction, 6) for one in masking})
+
+    @property
+    def is_whitened(self) -> bool:
+        """Whether patches of photographs are whitened."""
+        return any(one.patches and one.patches.whitening != "none" for one in self.experiments)
+
     def measures_of(self, row: RunRow) -> MeasuredRun:
         """Return the measures of a completed run."""
         return next(run for run in self.measured if run.row is row)
