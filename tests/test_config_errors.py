@@ -796,7 +796,7 @@ NAMES: list[tuple[str, tuple[str, ...]]] = [
     ("icml2008/convex-26", ("'convex-26'", "icml2008/convex-25?", "convex-0, convex-10")),
     ("icml2008/convex-25/x", ("'icml2008/convex-25/x'",)),
     ("", ("''", "studies: mine, filters-mnist,", "2 more; dae ls")),
-    ("../experiments/mine", ("'../experiments/mine'", "/", ".yaml")),
+    ("mine/../a", ("'mine/../a'", "/", ".yaml")),
     ("no.yaml", ("no.yaml",)),
     (".", ("study.yaml",)),
     ("a" * 5000, ("a" * 80,)),

@@ -575,6 +575,10 @@ def test_a_picture_has_rows_clean_corrupted_and_reconstructed(
     assert 0.2 < share < 0.3
     given = load_run(rect).reconstruct(corrupted)
     assert np.abs(given - reconstructed).max() < 0.01
+    dae("encode", rect, "--rows", "4", "--out", tmp_path / "few.png").succeeded()
+    few = np.array(first_row(pixels(tmp_path / "few.png")), dtype=float).reshape(3, 4, 784) / 255
+    assert (few[0] == test[::25]).all()
+    dae("encode", rect, "--rows", "4", "--out", "few.npz").failed(2, "--rows", ".png")
     np.savez(tmp_path / "many.npz", X=np.zeros((2000, 784)))  # a shown row begins a block
     dae("encode", rect, "--data", tmp_path / "many.npz", "--out", tmp_path / "d.png").succeeded()
     dae("encode", runs["colour"], "--out", tmp_path / "c.png").succeeded()

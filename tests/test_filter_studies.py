@@ -56,7 +56,6 @@ STUDY: dict[str, Any] = {
 FIGURES: dict[str, dict[str, Any]] = {
     "both": {
         "cells": ["plain", "noisy"],
-        "paper": "Fig. 1",
         "claim": "They differ.",
         "expect": {"measure": "gabor_percent", "at_most": 100},
     },
@@ -170,6 +169,54 @@ def test_a_picture_that_differs_from_the_papers_is_described_as_after_it(
     assert ("after fig" in report.lower()) == (not words)
     assert ("changed by --set" in report) == ("--set" in words)
     assert ("pretrain.epochs 1" in ended.message) == ("pretrain.epochs=1" in words)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--set", "pretrain.epochs=1"), "settings changed by --set"),
+        (("--photos", "photos"), "your own photographs"),
+        ((), ""),
+    ],
+)
+def test_a_claim_about_the_papers_figure_is_not_judged_on_other_settings_or_photographs(
+    dae: Dae, tmp_path: Path, words: tuple[str, ...], reason: str
+) -> None:
+    write_small(tmp_path, paper=FIGURES["both"] | {"paper": "Fig. 2"}, own=FIGURES["both"])
+    write_photos(tmp_path / "photos")
+    lines = dae("replicate", "small", *words, "--out", "out").succeeded().lines
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    outcome = f"Not judged: {reason}. Criterion: " if reason else "Supported. Criterion: "
+    assert lines[0].startswith(f"paper: {outcome}") and "95 % intervals: plain" in lines[0]
+    assert lines[1].startswith("own: Supported. Criterion: ")
+    assert outcome in page and outcome in Path("out/REPORT.md").read_text(encoding="utf-8")
+    assert page.count("</span> holds</span>") == (1 if reason else 2)
+    rows = read_csv(Path("out/figures.csv"))
+    assert {row["holds"] for row in rows} == {"yes"}
+
+
+def test_figures_without_runs_are_listed_with_the_command_for_the_same_results(
+    dae: Dae, tmp_path: Path
+) -> None:
+    write_small(tmp_path, plain={"cells": ["plain"]}, noisy={"cells": ["noisy"], "paper": "Fig. 2"})
+    write_photos(tmp_path / "photos")
+    words = ("--set", "pretrain.epochs=1", "--photos", "photos", "--out", "out")
+    dae("replicate", "small", *words, "--only", "plain").succeeded()
+    # The report names the command line, which is not that of the tests.
+    report = re.sub(
+        "(?<=Made by )`.*?`",
+        f"`dae replicate small --only plain {' '.join(words)}`",
+        Path("out/REPORT.md").read_text(encoding="utf-8"),
+    )
+    Path("out/REPORT.md").write_text(report, encoding="utf-8")
+    dae("report", "out").succeeded()
+    command = "dae replicate small --only noisy --set pretrain.epochs=1 --out out --photos DIR"
+    report = Path("out/REPORT.md").read_text(encoding="utf-8")
+    assert f"\nNot available:\n\n- The noisy: `{command}`\n\n## " in report
+    assert "(noisy:" not in report and "## The noisy" not in report
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert f"<li>The noisy: <code>{command}</code></li>" in page
+    assert 'id="figure-noisy"' not in page
 
 
 def test_every_cell_and_seed_is_a_run_without_a_test_error(whole: Whole) -> None:

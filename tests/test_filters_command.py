@@ -159,6 +159,21 @@ def test_a_sheet_for_a_slide_has_the_width_and_theme_asked_for_and_the_same_grey
     assert ElementTree.parse("dark.svg").getroot().attrib["width"] == "750pt"  # 96 pixels per inch
 
 
+@pytest.mark.parametrize(("width", "side"), [(1280, 39), (1920, 56), (2400, 75)])
+def test_thirty_tiles_side_by_side_fill_the_width_of_a_slide_with_the_greys_of_the_weights(
+    dae: Dae, runs: list[Path], width: int, side: int
+) -> None:
+    slide = ("--tiles", "1x15", "--width", str(width), "--out", "slide.png")
+    dae("filters", *runs, *slide).succeeded()
+    picture = pixels("slide.png")
+    assert picture.shape[1] == width
+    layers = [random_weights(12, 0), random_weights(12, 1)]
+    nearest = np.arange(side) * 28 // side
+    for own in layers:
+        shown = [greys_of(row, limit_of(*layers))[nearest][:, nearest] for row in own]
+        assert in_rows(tiles_in(picture, shown, times=1), 12)
+
+
 def test_tiles_that_do_not_fit_the_width_are_refused(dae: Dae, runs: list[Path]) -> None:
     ended = dae("filters", *runs, "--width", "300").failed(2)
     assert "2 x 10 tiles" in ended.err and "656 pixels" in ended.err
@@ -433,3 +448,12 @@ def test_runs_without_finite_filters_are_reported(dae: Dae, runs: list[Path]) ->
     dae("filters", "tiny/rect-50").failed(2, "rect-50")
     assert not list(Path.cwd().glob("*.png"))
     dae("filters", runs[0], "--units", "2,6").succeeded()
+
+
+def test_without_its_run_folder_a_cell_is_reported_with_the_folders_of_drawn_filters(
+    dae: Dae, tiny: Path
+) -> None:
+    sheets = Path("results/filters-mnist/filters")
+    assert str(sheets) not in dae("filters", "filters-mnist/mnist-0").failed(2, "dae train").err
+    sheets.mkdir(parents=True)
+    dae("filters", "filters-mnist/mnist-0").failed(2, "not in git", str(sheets))

@@ -169,8 +169,8 @@ def show(
     Prints the picture's path.
     """
     if name == ALL:
-        raise typer.BadParameter("expected one data set", param_hint="NAME")
-    (name,) = _chosen([name])
+        raise typer.BadParameter("expected one data set, not all", param_hint="NAME")
+    (name,) = _chosen([name], several=False)
     if out is not None:
         check_suffix(out, (".png",))
     prepared = prepare(name, DataOptions(data_dir, origin, accept_unverified), _note)
@@ -193,7 +193,7 @@ def show(
     typer.echo(label(path))
 
 
-def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
+def _chosen(names: Sequence[str], *, generated: bool = False, several: bool = True) -> list[str]:
     """Return the named data sets without duplicates; raise BadParameter for an unknown name.
 
     `all` means all data sets, or all with a recipe if `generated`. The path of a declaration means
@@ -205,7 +205,8 @@ def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
     for name in names:
         if name in (*known, *own, ALL):
             continue
-        hint = did_you_mean(name, known) or f"; expected {', '.join(known)} or {ALL}"
+        *others, last = [*known, ALL] if several else known
+        hint = did_you_mean(name, known) or f"; expected {', '.join(others)} or {last}"
         what = f"{name!r} with a recipe" if generated else repr(name)
         raise typer.BadParameter(f"unknown data set {what}{hint}", param_hint="NAME")
     return known if ALL in names else list(dict.fromkeys(own.get(name, name) for name in names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 Rows = NDArray[np.float32]
 
 FILES = (".npz", ".csv")
+MOST_ROWS = 100
+"""Maximum number of rows in a picture."""
 
 
 def encode(
@@ -37,7 +38,7 @@ def encode(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run folder, or an experiment with a finished run (also as FOLDER/CELL).",
+            help="A run folder, FOLDER/CELL or experiment with a finished run.",
             autocompletion=completion.experiments,
         ),
     ],
@@ -74,6 +75,16 @@ def encode(
             "--reconstruct", help="Write reconstructions, made with the pretrained weights."
         ),
     ] = False,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--rows",
+            min=1,
+            max=MOST_ROWS,
+            metavar="N",
+            help=f"Number of rows in a picture.  [default: {MOST_ROWS}]",
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Prints the path of the file; docs/python.md describes its contents."""
@@ -86,6 +97,8 @@ def encode(
     if suffix not in (*FILES, *PICTURES):
         endings = ", ".join((*FILES, *PICTURES))
         raise ConfigError(f"--out {out}: expected a name that ends with one of {endings}")
+    if rows is not None and suffix not in PICTURES:
+        raise ConfigError(f"--rows is only for pictures: {', '.join(PICTURES)}")
     if pretrained and (reconstruct or suffix in PICTURES):
         raise ConfigError(
             "--pretrained is only for codes; reconstructions always use the pretrained weights"
@@ -95,10 +108,10 @@ def encode(
         use_one_thread()
         run = Run(folder, status, experiment)
 
-        def computed(rows: Rows) -> Rows:
+        def computed(values: Rows) -> Rows:
             if reconstruct or suffix in PICTURES:
-                return run.reconstruct(rows, layer or 1)
-            return run.encode(rows, layer, pretrained=pretrained)
+                return run.reconstruct(values, layer or 1)
+            return run.encode(values, layer, pretrained=pretrained)
 
         width = computed(np.empty((0, width_of_rows(experiment)), dtype=np.float32)).shape[1]
         if data is None:
@@ -106,7 +119,8 @@ def encode(
         else:
             parts = parts_of_file(with_home(data), experiment, display.note)
         if suffix in PICTURES:
-            _save_picture(out, run, as_pretrained(experiment), parts[-1], layer or 1)
+            count = min(rows or MOST_ROWS, parts[-1].count)
+            _save_picture(out, run, as_pretrained(experiment), parts[-1], count, layer or 1)
         else:
             total, passed = sum(part.count for part in parts), 0
 
@@ -124,18 +138,18 @@ def encode(
 
 
 def _save_picture(
-    out: Path, run: Run, experiment: PretrainedExperiment, part: Part, layer: int
+    out: Path, run: Run, experiment: PretrainedExperiment, part: Part, count: int, layer: int
 ) -> None:
-    """Draw evenly spaced rows: clean, corrupted, and reconstructed from the corrupted ones."""
+    """Draw `count` evenly spaced rows: clean, corrupted, and reconstructed from these."""
     from dae_cli.api.run import denoised, is_bounded
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
-    from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, tiles_for
+    from dae_cli.study.run.filters import as_shown, describe_corruption, tiles_for
 
-    count = min(math.prod(TILES), part.count)
     clean = _spread(part, count)
     corrupted, reconstructed = denoised(run, clean, layer)
     panels = {"clean": clean, "corrupted": corrupted, "reconstructed": reconstructed}
+    down, across = tiles_for(count)
     bounded = is_bounded(experiment.dataset)
     limit = 1.0 if bounded else common_limit([*panels.values()])
     sheet = filter_sheet(
@@ -143,7 +157,7 @@ def _save_picture(
             as_shown(2 * values - 1 if bounded else values, experiment.dataset, title)
             for title, values in panels.items()
         ],
-        tiles_for(count),
+        (down, min(across, count)),
         limit=limit,
         scale_ends=("0", "1") if bounded else (f"−{limit:.2g}", f"+{limit:.2g}"),
         title=f"{experiment.dataset}, {describe_corruption(experiment)}",

@@ -33,7 +33,7 @@ from dae_cli.study.run.job import CONFIG
 from dae_cli.study.run.record import read_status
 
 FRAMES = 24
-"""Number of pictures in an animation."""
+"""Maximum number of pictures in an animation."""
 MOST_PIXELS = 10_000
 """Greatest width of a picture."""
 UNITS, PICTURE = "Units", "Picture"
@@ -289,7 +289,7 @@ def _animate(
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, display.note), cpu)
-        display.note(f"retraining the first layer for {FRAMES} pictures")
+        display.note(f"retraining the first layer for up to {FRAMES} pictures")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
     title = describe_corruption(experiment)
     layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]

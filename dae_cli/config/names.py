@@ -1,8 +1,8 @@
 """Find the files of experiments and studies by name or path.
 
 A name (`icml2008`, `icml2008/convex-25`) is looked up in ./experiments, then in the experiments
-that the package contains. An argument is a path if it ends with `/` or `.yaml`, starts with `./`
-or `~`, or is absolute. An existing study folder needs no final `/`.
+that the package contains. An argument is a path if it ends with `/` or `.yaml`, starts with `./`,
+`../` or `~`, or is absolute. An existing study folder needs no final `/`.
 """
 
 from __future__ import annotations
@@ -134,9 +134,8 @@ def label(path: Path) -> str:
 def _is_path(name: str) -> bool:
     return (
         name.endswith((*_SEPARATORS, ".yaml", ".yml"))
-        or name.startswith("./")
-        or name == "."
-        or name.startswith("~")
+        or name.startswith(("./", "../", "~"))
+        or name in (".", "..")
         or Path(name).is_absolute()
     )
 

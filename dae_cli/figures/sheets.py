@@ -1,9 +1,9 @@
 """Sheets: panels of tiles side by side, with numbers, titles and a grey scale.
 
-Each weight (or pixel of a tile) is a block of equal pixels in the PNG; all texts are outside the
-tiles. Positions are in pixels of the PNG from the top left corner. Pillow writes PNG files, which
-keep the tiles' exact pixels and do not require matplotlib; matplotlib writes SVG and PDF files with
-the same font and layout.
+Each weight (or pixel of a tile) is a block of equal pixels in the PNG, of equal size unless the
+tiles fill a given width; all texts are outside the tiles. Positions are in pixels of the PNG from
+the top left corner. Pillow writes PNG files, which keep the tiles' exact pixels and do not require
+matplotlib; matplotlib writes SVG and PDF files with the same font and layout.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _TILE_PIXELS = 56  # approximate height of a tile without a magnification
 _PER_INCH = 96  # pixels; a browser then shows SVG and PNG in the same size
 _SHARP = 8  # pixels per weight in SVG and PDF: keeps edges in viewers that smooth
 _SMALLEST = 8  # pixels: smallest font size
+_PAD = 16  # pixels: margin
+_NEARLY = 0.9
 _NARROWEST = 420  # pixels: a sheet of a few tiles has room for its title and caption
 
 
@@ -110,13 +112,19 @@ class Grid:
 
     def painted(self, tiles: Greys, background: int, times: int = 1) -> Greys:
         """Return the panel's pixels, enlarged by ``times`` in each direction."""
-        pixels = np.full((*self.size, *tiles.shape[3:]), background, dtype=np.uint8)
-        down, across = self.tile[0] // tiles.shape[1], self.tile[1] // tiles.shape[2]
-        for index, tile in enumerate(tiles.repeat(down, axis=1).repeat(across, axis=2)):
+        height, width = (times * side for side in self.size)
+        pixels = np.full((height, width, *tiles.shape[3:]), background, dtype=np.uint8)
+        tall, wide = (times * side for side in self.tile)
+        # The nearest weight of each pixel, so that every grey is that of a weight.
+        rows, columns = (
+            np.arange(side) * weights // side
+            for side, weights in zip((tall, wide), tiles.shape[1:3], strict=True)
+        )
+        for index, tile in enumerate(tiles[:, rows][:, :, columns]):
             top, left = self.corner(index)
-            top, left = top - self.top, left - self.left
-            pixels[top : top + self.tile[0], left : left + self.tile[1]] = tile
-        return pixels.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else pixels
+            top, left = times * (top - self.top), times * (left - self.left)
+            pixels[top : top + tall, left : left + wide] = tile
+        return pixels
 
     def tiles_of(self, picture: Greys, count: int, image: ImageShape) -> Greys:
         """Return the first ``count`` tiles of a picture as (count, height, width[, 3]) greys."""
@@ -280,23 +288,27 @@ def lay_out(
         row_names: label left of each row.
         spacing: space between tiles and between panels; by default, thin lines separate tiles and
             wider gaps separate panels.
-        width: width of the sheet in pixels; the tiles are then as large as possible and
-            ``magnification`` is ignored.
+        width: width of the sheet in pixels; the tiles then fill it, if necessary with pixels of
+            unequal size, and ``magnification`` is ignored.
 
     Raises:
         ConfigError: the sheet exceeds the width even with one pixel per weight.
     """
 
-    def place(times: int) -> Sheet:
-        return _placed(panels, shape, times, scale_ends, title, caption, row_names, spacing, theme)
+    def place(times: float, pad: int | None = None) -> Sheet:
+        look = scale_ends, title, caption, row_names, spacing, theme
+        return _placed(panels, shape, times, *look, pad)
 
     image = panels[0].image
     if width is None:
         return place(magnification or max(1, round(_TILE_PIXELS / image[0])))
     # The font size depends on the tiles, so the width is only known after the layout.
-    for times in range(max(1, width // (len(panels) * shape[1] * image[1])), 0, -1):
-        sheet = place(times)
+    for side in range(max(image[1], width // (len(panels) * shape[1])), image[1] - 1, -1):
+        sheet = place(side / image[1], _PAD)
         if sheet.size[1] <= width:
+            times = side // image[1]  # equal pixels, if tiles are nearly as large with them
+            if times * image[1] >= _NEARLY * side:
+                sheet = place(times, _PAD)
             return sheet.centred(width)
     raise ConfigError(
         f"{len(panels)} x {shape[1]} tiles side by side need at least {sheet.size[1]} pixels; "
@@ -307,24 +319,24 @@ def lay_out(
 def _placed(
     panels: Sequence[Panel],
     shape: tuple[int, int],
-    times: int,
+    times: float,
     scale_ends: tuple[str, str],
     title: str,
     caption: str,
     row_names: Sequence[str],
     spacing: int | None,
     theme: Theme,
+    pad: int | None,
 ) -> Sheet:
-    """Lay out a sheet with ``times`` pixels per weight."""
+    """Lay out a sheet with ``times`` pixels per weight; without ``pad``, margins grow with it."""
     image, palette = panels[0].image, PALETTES[theme]
-    tile = image[0] * times, image[1] * times
+    tile = round(image[0] * times), round(image[1] * times)
     gap = spacing or (1 if max(tile) < 40 else 2)
     wide = Grid(0, 0, tile, gap, shape).size[1]
     # Wide sheets have larger letters, because pages shrink them to the width of a column.
     factor = min(max(len(panels) * wide / 720, 1.0), 2.4)
-    heading, subheading, small, label, pad, near = (
-        round(factor * size) for size in (19, 16, 13, 12, 16, 6)
-    )
+    heading, subheading, small, label, near = (round(factor * n) for n in (19, 16, 13, 12, 6))
+    pad = round(factor * _PAD) if pad is None else pad
     named = any(panel.names for panel in panels)
     numbered = not (named or row_names)
     if numbered:

@@ -36,10 +36,10 @@ from dae_cli.study.report.photographs import Photographs, save_photographs
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunRow, lowest_seeds
 from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
-from dae_cli.study.run.job import FILTERS_CSV, RUNS
+from dae_cli.study.run.job import FIGURES, FILTERS_CSV, RUNS
 from dae_cli.study.tables.cells import origin
 
-FIGURES, FIGURES_CSV = "figures", "figures.csv"
+FIGURES_CSV = "figures.csv"
 PHOTOGRAPHS_PNG = f"{FIGURES}/{PHOTOGRAPHS}.png"
 """Written unless a figure of the study has this name."""
 PCA_ROWS = 100_000
@@ -149,6 +149,8 @@ class ClaimCheck:
 
     holds: bool
     sentence: str
+    is_judged: bool = True
+    """Whether the outcome is shown."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,13 @@ class ShownFigure:
     """The paper's figure that it follows, or how it differs from that."""
     check: ClaimCheck | None
     """None if the figure has no criterion or lacks a run."""
+    has_runs: bool
+    """Whether a cell of the figure has a run, failed or not."""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether there is something to show."""
+        return self.has_runs or self.picture is not None
 
     @cached_property
     def png(self) -> bytes:
@@ -212,6 +221,28 @@ class FilterReport(Report):
     photographs: Photographs | None
     """Small copies of the training photographs; None if the results have none."""
 
+    @property
+    def experiments(self) -> list[FilterExperiment]:
+        """The experiments of the study."""
+        found = (cell.experiment for cell in self.study.all_cells)
+        return [one for one in found if isinstance(one, FilterExperiment)]
+
+    @property
+    def corruptions(self) -> set[str]:
+        """The kinds of corruption."""
+        return {one.corruption.kind for one in self.experiments}
+
+    @property
+    def levels(self) -> list[float]:
+        """The levels of destruction, in percent."""
+        masking = (one.corruption for one in self.experiments if one.corruption.kind == "masking")
+        return sorted({0.0} | {round(100 * one.destruction, 6) for one in masking})
+
+    @property
+    def is_whitened(self) -> bool:
+        """Whether patches of photographs are whitened."""
+        return any(one.patches and one.patches.whitening != "none" for one in self.experiments)
+
     def measures_of(self, row: RunRow) -> MeasuredRun:
         """Return the measures of a completed run."""
         return next(run for run in self.measured if run.row is row)
@@ -221,9 +252,16 @@ class FilterReport(Report):
         return [] if figure.kind in OF_IMAGES else first_runs_of(figure, self.rows)
 
     def command_for(self, figure: Figure) -> str:
-        """Return the command that makes the runs of a figure."""
-        only = (word for cell in figure.cells for word in ("--only", cell))
-        return shlex.join(["dae", "replicate", self.study.name, *only])
+        """Return the command that makes the runs of a figure in these results."""
+        only = [word for cell in figure.cells for word in ("--only", cell)]
+        photos = ["--photos", "DIR"] if self.is_of_own_photographs else []
+        with suppress(ValueError):  # damaged quotes
+            for option, value in pairwise(shlex.split(self.command)):
+                if option in ("--set", "--out"):
+                    only += [option, value]
+                elif option.startswith(("--set=", "--out=")):
+                    only.append(option)
+        return shlex.join(["dae", "replicate", self.study.name, *only, *photos])
 
     @property
     def is_of_own_photographs(self) -> bool:
@@ -302,8 +340,12 @@ def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[F
 # The claims of its figures
 
 
-def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> ClaimCheck | None:
+def check_claim(
+    figure: Figure, runs: Sequence[MeasuredRun], not_judged: str = ""
+) -> ClaimCheck | None:
     """Check a figure's claim; None if the figure has no criterion or lacks a run.
+
+    With a reason in `not_judged`, the text gives it instead of the outcome.
 
     A limit must be met by every cell and seed. A measure that grows must do so from cell to cell,
     with intervals that do not overlap, for every seed separately.
@@ -327,9 +369,12 @@ def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> ClaimCheck | Non
     outcome = "Supported" if all(holding) else "Not supported"
     if len(holding) > 1:
         outcome += f" ({sum(holding)} of {len(holding)} seeds)"
+    if not_judged:
+        outcome = f"Not judged: {not_judged}"
     criterion = f"the {MEASURES[expect.measure][-1]} {_criterion(expect)}"
     measured = f"Measured, with 95 % intervals: {'; '.join(sentences)}."
-    return ClaimCheck(all(holding), f"{outcome}. Criterion: {criterion}. {measured}")
+    sentence = f"{outcome}. Criterion: {criterion}. {measured}"
+    return ClaimCheck(all(holding), sentence, not not_judged)
 
 
 def _holds(expect: Expectation, numbers: Sequence[Number]) -> bool:
@@ -356,13 +401,29 @@ def _is_of_own_photographs(row: RunRow) -> bool:
     return (row.dataset, row.data_origin) == (PHOTOGRAPHS, "own")
 
 
+def reason_not_to_judge(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> str:
+    """Return why runs cannot test a claim about the paper's figure; empty if they can.
+
+    A figure that names no figure of a paper is the user's own, and so is its claim.
+    """
+    if not figure.paper:
+        return ""
+    own = {row.cell: row for row in rows if row.cell in figure.cells}
+    changed = any(cell.changed for cell in study.all_cells if cell.cell in own)
+    reasons = ["settings changed by --set"] if changed else []
+    if any(map(_is_of_own_photographs, own.values())):
+        reasons.append("your own photographs")
+    return " and ".join(reasons)
+
+
 def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> str:
     """Return the paper's figure that a picture follows, or how the picture differs from it.
 
     It follows the paper's figure if its cells have their files' settings and the study's data.
     """
     changed = []
-    for cell in (cell for cell in study.all_cells if cell.cell in figure.cells):
+    cells = {row.cell for row in rows}.intersection(figure.cells)
+    for cell in (cell for cell in study.all_cells if cell.cell in cells):
         what = [w for w in cell.changed if figure.kind not in OF_IMAGES or w.startswith("patches.")]
         if what:
             changed.append(f"{cell.cell}: {', '.join(what)}")

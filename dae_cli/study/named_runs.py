@@ -13,7 +13,16 @@ from dae_cli.errors import ConfigError, DaeError, RunFolderError, some
 from dae_cli.files import with_home
 from dae_cli.study.results_folder import runs_csv_of
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.job import CHECKPOINT, CONFIG, RUNS, default_out, default_runs, is_run_name
+from dae_cli.study.run.job import (
+    CHECKPOINT,
+    CONFIG,
+    FIGURES,
+    RUNS,
+    SHEETS,
+    default_out,
+    default_runs,
+    is_run_name,
+)
 from dae_cli.study.run.record import has_settings, read_status
 
 Note = Callable[[str], None]
@@ -170,8 +179,14 @@ def _folder_of(results: Path, row: RunRow) -> Path | None:
 def _not_here(results: Path, gone: list[str], total: int) -> RunFolderError:
     return RunFolderError(
         f"{results / RUNS}: {len(gone)} of {total} runs are not here ({some(gone)}); run folders "
-        "are not in git: run dae replicate first"
+        f"are not in git: run dae replicate first{_sheets_of(results)}"
     )
+
+
+def _sheets_of(results: Path) -> str:
+    """Say which folders of the results have pictures of filters; empty if there are none."""
+    found = [str(results / name) for name in (SHEETS, FIGURES) if (results / name).is_dir()]
+    return f"\n  drawn filters are in {' and '.join(found)}" if found else ""
 
 
 def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
@@ -197,7 +212,7 @@ def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
         others = some(same_cell, 3)
         hint = f" (with other settings or seeds: {others}; pass the folder)" if same_cell else ""
         raise RunFolderError(
-            f"{resolved.name}: no finished run with these settings in {runs}{hint}; "
-            f"train it with dae train {source}"
+            f"{resolved.name}: no finished run with these settings in {runs}{hint}; run folders "
+            f"are not in git: train it with dae train {source}{_sheets_of(runs.parent)}"
         )
     return sorted(matching, key=lambda folder: (folder / CHECKPOINT).stat().st_mtime, reverse=True)

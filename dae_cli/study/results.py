@@ -24,6 +24,7 @@ from dae_cli.study.filter_study import (
     figure_rows,
     measured_runs,
     picture_of,
+    reason_not_to_judge,
     save_figures,
     sliders_of,
     source_of,
@@ -112,7 +113,8 @@ def write_results(
                 figure,
                 picture(picture_of(figure)),
                 source_of(study, figure, rows),
-                check_claim(figure, measured),
+                check_claim(figure, measured, reason_not_to_judge(study, figure, rows)),
+                any(row.cell in figure.cells for row in rows),
             )
             for figure in study.figures
         ]

@@ -65,6 +65,12 @@ class Report:
         return "\n".join(each).rstrip()
 
     @property
+    def inputs(self) -> str:
+        """What a row consists of: `pixels` if all data sets are of images, else `values`."""
+        images = (is_drawn(self.study.dataset(row.dataset)) for row in self.rows)
+        return "pixels" if all(images) else "values"
+
+    @property
     def footer(self) -> list[tuple[str, str]]:
         """Names and values of the provenance at the end of the page; unknown values are empty."""
 
@@ -138,12 +144,6 @@ class TableReport(Report):
     def levels(self) -> list[float]:
         """Destructions of the study, in percent."""
         return sorted({0.0} | {r.destruction_percent for r in self.table if is_autoencoder(r)})
-
-    @property
-    def inputs(self) -> str:
-        """What a row consists of: `pixels` if all data sets are of images, else `values`."""
-        images = (is_drawn(self.study.dataset(dataset.name)) for dataset in self.datasets)
-        return "pixels" if all(images) else "values"
 
     @property
     def image_sizes(self) -> str:

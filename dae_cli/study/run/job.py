@@ -38,8 +38,8 @@ CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.js
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
 TRIALS, FILTERS_CSV, WRONG_ROWS = "trials.csv", "filters.csv", "wrong_rows.npy"
 PARTIAL, LOCK = ".partial", ".lock"
-RUNS, SHEETS = "runs", "filters"
-"""Names of the folders with the runs and with the sheets of filters."""
+RUNS, SHEETS, FIGURES = "runs", "filters", "figures"
+"""Names of the folders with the runs, the sheets of filters and the figures."""
 SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
 """Environment variable: seconds between two checkpoints, regardless of how long one takes."""
 
