@@ -51,7 +51,9 @@ class Report:
     def effort(self) -> str:
         """Total time of the runs, each rounded as in the CSV."""
         minutes = fsum(round(row.minutes or 0.0, 1) for row in self.rows)
-        return f"{minutes:.0f} core minutes" if minutes >= 1 else "less than a core minute"
+        if minutes < 1:
+            return "less than a core minute"
+        return f"{minutes:.0f} core minute{'s' * (minutes >= 1.5)}"
 
     @property
     def changes(self) -> str:
