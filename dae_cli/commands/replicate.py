@@ -178,9 +178,8 @@ def run_study(
     typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
     typer.echo(printed)
     asked_for = {run.job.cell for run in plan.runs}
-    fail_where(asked, [row for row in outcome.table if row.cell in asked_for])
-    if outcome.failed or plan.lacking:
-        raise typer.Exit(1)
+    code = fail_where(asked, [row for row in outcome.table if row.cell in asked_for])
+    raise typer.Exit(1 if outcome.failed or plan.lacking else code)
 
 
 def show_plan(plan: Plan, seeds: int | None, force: bool, places: int, form: str) -> None:

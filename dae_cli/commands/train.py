@@ -158,4 +158,4 @@ def train(
             typer.echo(unknown_commit, err=True)
         if not job.is_svm:
             typer.echo(f"next: dae filters {path}", err=True)
-    fail_where(asked, [row])
+    raise typer.Exit(fail_where(asked, [row]))
