@@ -86,6 +86,10 @@ def test_a_sweep_spelled_differently_has_the_same_folder(dae: Dae) -> None:
     (folder,) = Path("results").iterdir()
     assert len(cells_of(folder)) == 4
     assert dae("verify", folder).succeeded().lines == ["4 runs recomputed, 0 differences"]
+    for words in (folder,), ("tiny", "--out", folder):
+        dae("report", *words).succeeded()
+        title = (folder / "REPORT.md").read_text(encoding="utf-8").splitlines()[0]
+        assert title == "# Sweep of tiny: model.hidden, pretrain.learning_rate"
     dae("replicate", "tiny", "--set", "pretrain.epochs=1").succeeded()
     assert "0 done" in dae("replicate", "tiny", "--set", "pretrain.epochs= 1").succeeded().out
     assert len(list(Path("results").iterdir())) == 2

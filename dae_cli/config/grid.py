@@ -115,7 +115,8 @@ def resolve_sweep(
     """Return a study whose cells are the variants of a grid; without a grid the study itself.
 
     Identical variants become one cell. A cell without any of the swept settings is not changed.
-    The result has no claims and figures, because these are about the study's own cells.
+    The result has no claims and figures, because these are about the study's own cells. Its title
+    names the swept settings.
 
     Args:
         name: a study, or a single experiment file, which is treated as a study with one cell.
@@ -141,7 +142,10 @@ def resolve_sweep(
         replace(variant.cell, name=f"{studies[0].name}/{name}")
         for name, variant in zip(_names_of([*variants.values()]), variants.values(), strict=True)
     )
-    return replace(studies[0], cells=cells, all_cells=cells, search=(), figures=(), claims=False)
+    keys = ", ".join(value.partition("=")[0] for value in swept[0])
+    title = f"Sweep of {studies[0].name}: {keys}"
+    sweep = replace(studies[0], title=title, cells=cells, all_cells=cells)
+    return replace(sweep, search=(), figures=(), claims=False)
 
 
 def study_of(name: str) -> tuple[str, list[str]]:
