@@ -71,6 +71,12 @@ def test_train_sweeps_a_cell_as_replicate_does(dae: Dae) -> None:
     assert [row["seeds"] for row in read_csv(folder / "table.csv")] == ["0 1", "0 1"]
     found = dae("train", "tiny/rect-25", *sweep, "--format", "json").succeeded().json
     assert [row["cell"] for row in found["table"]] == cells_of(folder)
+    latex = dae("report", folder, "--format", "latex").succeeded().out
+    assert "\n% Every cell has 2 seeds" in latex and "& Test error \\\\\n" in latex
+    assert "Paper" not in latex and "no reference" not in latex
+    markdown = dae("report", folder, "--format", "markdown").succeeded().lines
+    assert [line.split(" | ")[-2:] for line in markdown[:1]] == [["test error", "seeds |"]]
+    assert markdown[2].endswith(" | 2 |") and len(markdown) == 4
     high = ("--fail-if", "test_error_percent>=0")
     assert dae("train", "tiny/rect-25", *sweep, *high).failed(1).err.count("--fail-if") == 2
 

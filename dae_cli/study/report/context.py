@@ -137,6 +137,16 @@ class TableReport(Report):
         return any(row.sd_over_seeds is not None for row in self.table)
 
     @property
+    def has_paper_numbers(self) -> bool:
+        """Whether a row has a published number to compare with."""
+        return any(row.paper_error_percent is not None for row in self.table)
+
+    @property
+    def seed_counts(self) -> list[int]:
+        """Numbers of seeds that cells with a result have, each number once."""
+        return sorted({len(row.seeds.split()) for row in self.table if row.seeds})
+
+    @property
     def levels(self) -> list[float]:
         """Destructions of the study, in percent."""
         return sorted({0.0} | {r.destruction_percent for r in self.table if is_autoencoder(r)})
