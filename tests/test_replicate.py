@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from dae_cli.files import file_lock
 from tests.support.children import Child
 from tests.support.commands import Ended
 from tests.support.interrupts import interrupt_when_written, signal_itself
@@ -216,7 +216,7 @@ def test_a_dry_run_shows_which_runs_are_done_stopped_or_restarted(dae: Dae, done
     ended = dae("replicate", "tiny", "--dry-run")
     assert [state for *_, state, _ in grid(ended)] == ["stopped", "done"]
     assert ended.lines[-2] == "1 of 2 to run · results/tiny"
-    with file_lock(first.with_name(f".{first.name}.lock")):  # as another process does
+    with FileLock(first.with_name(f".{first.name}.lock")):  # as another process does
         assert [state for *_, state, _ in grid(dae("replicate", "tiny", "--dry-run"))] == [
             "running",
             "done",
