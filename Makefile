@@ -88,9 +88,9 @@ clean: ## remove the environment and build files, not results
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dae needs Python 3.11 or newer; set PYTHON=…")'
-	@echo "creating the environment in .venv; downloading takes a few minutes"
-	$(if $(TORCH_INDEX),,@test "$$(uname)" != Linux || echo "On Linux, PyTorch's default build brings gigabytes of GPU libraries. For the CPU build, press Ctrl-C and set TORCH_INDEX to the address of the CPU index from PyTorch's installation page.")
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dae needs Python 3.11 or newer; set PYTHON=…")'
+	@echo "creating the environment in .venv; downloading and installing takes a few minutes"
+	$(if $(TORCH_INDEX),,@test "$$(uname)" != Linux || echo "On Linux, PyTorch's default build brings gigabytes of GPU libraries. For the CPU build, press Ctrl-C and set TORCH_INDEX to the address of the CPU index on https://pytorch.org/get-started/locally/")
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --index-url $(TORCH_INDEX) -c constraints.txt torch)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
