@@ -57,7 +57,9 @@ def test_several_seeds_are_decided_by_students_t_over_their_differences(
     assert [seed["seed"] for seed in one["seeds"]] == [0, 1, 2]
 
     said = dae("compare", "made/saa", "made/sda").succeeded().lines
-    assert said[0].startswith("convex: with 3 seeds, sda is better than saa: its error is 0.40 ± ")
+    assert said[0].startswith(
+        "convex: with 3 seeds, sda is better than saa: the error of sda is 0.40 ± "
+    )
     assert "95 %" in said[-1] and "Student's t" in said[-1]
     assert "saa is worse than sda" in dae("compare", "made", "--baseline", "sda").out
 
@@ -72,7 +74,8 @@ def test_one_seed_is_decided_by_mcnemars_test(dae: Dae, tmp_path: Path) -> None:
         made.add("sda", "SdA-3", wrong, first=10)
         made.write()
         ended = dae("compare", "made/saa", "made/sda").succeeded()
-        assert says in ended.lines[0] and "McNemar" in ended.lines[0]
+        assert says in ended.lines[0]
+        assert "McNemar" in ended.lines[0] and "after Holm's correction" in ended.lines[0]
         (one,) = dae("compare", "made/saa", "made/sda", "--format", "json").json
         (seed,) = one["seeds"]
         alone = seed["only_baseline_wrong"], seed["only_this_wrong"]
@@ -80,6 +83,39 @@ def test_one_seed_is_decided_by_mcnemars_test(dae: Dae, tmp_path: Path) -> None:
         if sum(alone) < 25:
             assert seed["p_value"] == pytest.approx(binomtest(min(alone), sum(alone)).pvalue)
         assert one["half_width_95"] is None
+
+
+def test_programs_get_the_cell_and_the_source_and_a_condition_fails(
+    dae: Dae, tmp_path: Path
+) -> None:
+    study(tmp_path)
+    words = ("compare", "made/sda", "made/saa")
+    (one,) = dae(*words, "--format", "json").succeeded().json
+    keys = ("baseline_cell", "baseline_source", "cell", "source")
+    assert [one[key] for key in keys] == ["sda", "made/sda", "saa", "made/saa"]
+    ended = dae(*words, "--fail-if", "outcome=worse").failed(1, "saa has worse")
+    assert ended.err.count("--fail-if") == 1 and "saa is worse than sda" in ended.out
+    dae(*words, "--fail-if", "difference>0.3").failed(1, "saa has 0.4")
+    dae(*words, "--fail-if", "outcome=better", "--fail-if", "difference>1").succeeded()
+    dae(*words, "--fail-if", "outcome=wrose").failed(2, "did you mean worse?")
+    dae(*words, "--fail-if", "verdict=worse").failed(2, "no column verdict")
+    dae("compare", "made/svm", "made/sda", "--fail-if", "outcome=worse").succeeded()
+
+
+def test_a_baseline_on_other_data_is_an_error(dae: Dae, tmp_path: Path) -> None:
+    """Not a comparison with some other cell."""
+    made = study(tmp_path)
+    made.out.rename("ours")
+    made = study(tmp_path)
+    for row in made.rows:
+        row["data_sha256"], row["data_origin"], row["trust"] = "ab" * 32, "regenerated", ""
+    made.write()
+    parts = ("the baseline results/made/saa", "original data", "regenerated data", "--origin")
+    dae("compare", "results/made/saa", "ours").failed(2, *parts)
+    dae("compare", "ours/sda", "--baseline", "results/made/saa").failed(2, *parts[1:3])
+    dae("compare", "ours", "results/made").failed(2, *parts[1:3])
+    ended = dae("compare", "ours", "results/made/saa").succeeded()
+    assert "saa of results/made/saa was tested on other data" in ended.err
 
 
 def test_without_wrong_rows_one_seed_decides_nothing(dae: Dae, tmp_path: Path) -> None:
@@ -147,7 +183,7 @@ def test_equal_differences_at_all_seeds_are_decided_by_mcnemars_test(
         said = dae("compare", "made/saa", "made/sda").lines[0]
         assert "at each of 3 seeds (McNemar's test" in said and "Student" not in said
     study(tmp_path, sda=SAA, first=0)
-    assert "its error is the same" in dae("compare", "made/saa", "made/sda").out
+    assert "the error of sda is the same" in dae("compare", "made/saa", "made/sda").out
 
 
 def test_two_runs_with_the_same_settings_and_seed_are_kept_apart(dae: Dae, done: Path) -> None:
@@ -166,6 +202,8 @@ def test_runs_are_compared_from_their_folders_and_grouped_by_their_settings(
     folders = sorted((tmp_path / "two" / "runs").glob("rect-*"))
     of_runs = dae("compare", *folders, "--format", "json").succeeded().json
     of_results = dae("compare", tmp_path / "two", "--format", "json").succeeded().json
+    for one in (*of_runs, *of_results):
+        assert one.pop("source") and one.pop("baseline_source")
     assert of_runs == of_results
     assert [seed["seed"] for seed in of_runs[0]["seeds"]] == [0, 1]
     assert dae("compare", run_of(done, "rect-0"), "tiny/rect-25").succeeded().err == ""
@@ -228,7 +266,7 @@ def test_a_report_has_the_same_sentences_with_a_baseline_per_data_set(
     printed = dae("compare", "made", "--baseline", "saa").succeeded().out
     printed += dae("compare", "made", "--baseline", "net").succeeded().out
     sentences = re.findall(r"^(?:convex|rect): .*$", printed, re.MULTILINE)
-    assert [line.split(": its error")[0] for line in sentences] == [
+    assert [line.split(": the error of")[0] for line in sentences] == [
         "convex: with one seed, dbn is worse than saa",
         "convex: with 3 seeds, sda is better than saa",
         "rect: with one seed, sda-rect is better than net",

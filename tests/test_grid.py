@@ -71,8 +71,34 @@ def test_train_sweeps_a_cell_as_replicate_does(dae: Dae) -> None:
     assert [row["seeds"] for row in read_csv(folder / "table.csv")] == ["0 1", "0 1"]
     found = dae("train", "tiny/rect-25", *sweep, "--format", "json").succeeded().json
     assert [row["cell"] for row in found["table"]] == cells_of(folder)
+    latex = dae("report", folder, "--format", "latex").succeeded().out
+    assert "\n% Every cell has 2 seeds" in latex and "& Test error \\\\\n" in latex
+    assert "Paper" not in latex and "no reference" not in latex
+    markdown = dae("report", folder, "--format", "markdown").succeeded().lines
+    assert [line.split(" | ")[-2:] for line in markdown[:1]] == [["test error", "seeds |"]]
+    assert markdown[2].endswith(" | 2 |") and len(markdown) == 4
     high = ("--fail-if", "test_error_percent>=0")
     assert dae("train", "tiny/rect-25", *sweep, *high).failed(1).err.count("--fail-if") == 2
+
+
+def test_a_sweep_spelled_differently_has_the_same_folder(dae: Dae) -> None:
+    short = ("--set", "finetune.max_epochs=1", "--set", "pretrain.epochs=1", "--jobs", "1")
+    layers = ("--grid", "model.hidden=[4],[4,4]")
+    dae("train", "tiny/rect-0", *short, *RATES, *layers).succeeded()
+    other = ("--grid", "model.hidden = [4, 4], [4]", "--grid", "pretrain.learning_rate=.20,0.1,0.2")
+    shorter = ("--set", " pretrain.epochs = 1", "--set", "finetune.max_epochs=1")
+    ended = dae("train", "tiny/rect-0", *shorter, *other).succeeded()
+    assert "0 done, 4 skipped" in ended.lines[-1]
+    (folder,) = Path("results").iterdir()
+    assert len(cells_of(folder)) == 4
+    assert dae("verify", folder).succeeded().lines == ["4 runs recomputed, 0 differences"]
+    for words in (folder,), ("tiny", "--out", folder):
+        dae("report", *words).succeeded()
+        title = (folder / "REPORT.md").read_text(encoding="utf-8").splitlines()[0]
+        assert title == "# Sweep of tiny: model.hidden, pretrain.learning_rate"
+    dae("replicate", "tiny", "--set", "pretrain.epochs=1").succeeded()
+    assert "0 done" in dae("replicate", "tiny", "--set", "pretrain.epochs= 1").succeeded().out
+    assert len(list(Path("results").iterdir())) == 2
 
 
 def test_train_sweeps_a_file_outside_a_study_as_a_study_with_its_name(dae: Dae) -> None:

@@ -197,6 +197,8 @@ CONVEX = [f"convex-{level}" for level in (0, 10, 25, 50)]
         ("dae compare tiny/rect-0 tiny/rect-2", ["tiny/rect-25"]),
         ("dae data fetch convex rect", ["rect", "rect-img"]),
         ("dae evaluate results/", []),
+        ("dae train tiny/rect-0 --set model.h", ["model.hidden="]),
+        ("dae replicate tiny --grid pretrain.ep", ["pretrain.epochs="]),
     ],
 )
 def test_names_of_commands_options_studies_cells_and_data_sets_are_completed(
@@ -230,7 +232,8 @@ def test_help_on_a_terminal_and_completion_load_no_heavy_package() -> None:
         import os, sys
         from tests.entry_points.cli import app
         unwanted = {"torch", "numba", "pandas", "sklearn", "skimage", "scipy", "matplotlib"}
-        for word in ("train tin", "compare tiny", "data fetch c", "filters --", "replicate t"):
+        for word in ("train tin", "compare tiny", "data fetch c", "filters --", "replicate t",
+                     "train tiny/rect-0 --set mo"):
             os.environ["COMP_WORDS"] = f"dae {word}"
             os.environ["COMP_CWORD"] = str(len(word.split()))
             os.environ["_DAE_COMPLETE"] = "complete_bash"

@@ -139,7 +139,7 @@ def test_a_study_on_own_data_is_replicated_reported_and_verified_without_a_paper
     dae("verify", str(results)).succeeded()
     assert dae("report", str(results)).succeeded().lines[-1] == "results/study/REPORT.md"
     latex = dae("report", str(results), "--format", "latex").succeeded().out
-    assert "Model & Test error \\\\\n" in latex and "Paper" not in latex
+    assert "Model & Test error & Seeds \\\\\n" in latex and "Paper" not in latex
     assert (results / "REPORT.md").read_text() == report
     dae("replicate", "study/").failed(2, "digits.npz", "does not exist", "digits.data.yaml")
 

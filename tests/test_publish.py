@@ -68,7 +68,7 @@ def test_a_table_in_latex_is_grouped_escaped_and_bold_by_the_papers_rule(
     assert title == "% " + TITLE.replace("\n", " ")
     assert "\n% Made by dae replicate made # 100 % at commit abc.\n" in ended.out
     heading, rect, convex = latex_rows(ended.out)
-    assert heading == [["Cell", "Destruction", "Model", "Ours", "Paper", "Gap", "Verdict"]]
+    assert heading == [["Cell", "Destruction", "Model", "Ours", "Paper", "Gap", "Verdict", "Seeds"]]
     # 18.10, 16.30 and 16.70, each ± .33: the first is above the other two, which overlap.
     assert [(row[0], row[3]) for row in convex] == [
         (r"saa\_1", r"18.10 $\pm$ 0.34 (sd 0.14)"),
@@ -76,10 +76,10 @@ def test_a_table_in_latex_is_grouped_escaped_and_bold_by_the_papers_rule(
         (r"sda\_2", r"\textbf{16.70 $\pm$ 0.33} (sd 0.14)"),
     ]
     assert convex[1][1:3] == [r"25 \%", "SdA-3"]
-    assert convex[1][4:] == [r"19.06 $\pm$ 0.34 (SdA-3)", "$-2.76$", "better"]
+    assert convex[1][4:] == [r"19.06 $\pm$ 0.34 (SdA-3)", "$-2.76$", "better", "2"]
     assert rect[0][3:] == [
         r"\textbf{2.00 $\pm$ 0.12}", r"1.99 $\pm$ 0.12 (SdA-3)", "$+0.01$",
-        "matches (regenerated data)",
+        "matches (regenerated data)", "1",
     ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.support.children import Child
 from tests.support.commands import Ended
@@ -215,6 +216,11 @@ def test_a_dry_run_shows_which_runs_are_done_stopped_or_restarted(dae: Dae, done
     ended = dae("replicate", "tiny", "--dry-run")
     assert [state for *_, state, _ in grid(ended)] == ["stopped", "done"]
     assert ended.lines[-2] == "1 of 2 to run · results/tiny"
+    with FileLock(first.with_name(f".{first.name}.lock")):  # as another process does
+        assert [state for *_, state, _ in grid(dae("replicate", "tiny", "--dry-run"))] == [
+            "running",
+            "done",
+        ]
     ended = dae("replicate", "tiny", "--dry-run", "--seeds", "2", "--force")
     assert [state for *_, state, _ in grid(ended)] == ["restart", "new", "restart", "new"]
     assert ended.lines[-2] == "4 of 4 to run · results/tiny"

@@ -63,8 +63,11 @@ def test_a_condition_that_is_true_is_exit_code_1_with_the_cell(dae: Dae, done: P
         "--fail-if",
         f"verdict!={verdict}",
     )
-    ended = dae(*words, "--fail-if", "error!=none").succeeded()
-    assert "error!=none: no row has a value for error" in ended.err
+    dae(*words, "--fail-if", "error!=none").succeeded()
+    # A condition that no row can meet would never fail.
+    ended = dae("train", "tiny/rect-0", "--fail-if", "sd_over_seeds>1", "--seeds", "1").failed(2)
+    assert "sd_over_seeds>1: no row has a value for sd_over_seeds" in ended.err
+    assert "1 skipped" in ended.out
 
 
 def test_an_invalid_condition_is_refused_before_anything_is_run(dae: Dae, tiny: Path) -> None:

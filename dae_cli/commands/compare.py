@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from dae_cli.commands import completion
+from dae_cli.commands.conditions import conditions_on, failed_conditions
 from dae_cli.commands.sources import run_folder
 from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.config.experiments import resolve_study
@@ -42,6 +43,16 @@ def compare(
             autocompletion=completion.studies_and_experiments,
         ),
     ] = "",
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-if",
+            metavar="CONDITION",
+            help="Exit with code 1 if a row of --format csv meets this condition, such as "
+            "outcome=worse or 'difference>1', and with code 2 if no row has a value for it; "
+            "repeatable.",
+        ),
+    ] = None,
     form: Annotated[
         ComparisonFormat, typer.Option("--format", help="Sentences with tables, JSON or CSV.")
     ] = "table",
@@ -53,6 +64,7 @@ def compare(
     from dae_cli.study.tables.paired import METHOD
     from dae_cli.study.tables.paired import compare as compared
 
+    asked = conditions_on(_columns(), fail_if or ())
     contenders, by_cell = _contenders(sources)
     if baseline and not any(baseline in (c.name, c.cell, c.source) for c in contenders):
         contenders, by_cell = _contenders([baseline, *sources])
@@ -67,16 +79,25 @@ def compare(
                 "cells of two or more folders are paired by name; pass single cells as FOLDER/CELL",
             ]
         raise ConfigError("\n  ".join(["nothing to compare:", *notes]))
+    first = [c.name for c in contenders if c.source == contenders[0].source]
+    if not baseline and not {name for c in comparisons for name in (c.baseline, c.name)} & {*first}:
+        why = f"the baseline {contenders[0].source} has no other cell on its test rows:"
+        remedy = (
+            "run all cells on the same data (see --origin of dae replicate), or choose another "
+            "baseline with --baseline"
+        )
+        raise ConfigError("\n  ".join([why, *notes, remedy]))
     for note in notes:
         typer.echo(note, err=True)
+    lines = [_fields(one) | asdict(seed) for one in comparisons for seed in one.seeds]
     if form == "table":
         typer.echo("\n\n".join([*map(_paragraph, comparisons), METHOD]))
     elif form == "json":
         facts = [_fields(one) | {"seeds": list(map(asdict, one.seeds))} for one in comparisons]
         typer.echo(as_json(facts))
     else:
-        lines = [_fields(one) | asdict(seed) for one in comparisons for seed in one.seeds]
         typer.echo(csv_text([lines[0], *(line.values() for line in lines)]), nl=False)
+    raise typer.Exit(failed_conditions(asked, [(one["name"], one) for one in lines]))
 
 
 def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
@@ -116,9 +137,22 @@ def _paragraph(one: Comparison) -> str:
     return "\n".join([f"{one.sentence}.", *legend, *(f"  {line}" for line in columns(rows))])
 
 
+_FIELDS = (
+    *("dataset", "baseline", "baseline_cell", "baseline_source", "name", "cell", "source"),
+    *("difference", "half_width_95", "outcome"),
+)
+
+
+def _columns() -> dict[str, Any]:
+    """Return the columns of `--format csv` with their types."""
+    from dae_cli.study.tables.paired import Outcome, SeedComparison
+
+    types = {"difference": float, "half_width_95": float, "outcome": Outcome}
+    return dict.fromkeys(_FIELDS, str) | types | get_type_hints(SeedComparison)
+
+
 def _fields(one: Comparison) -> dict[str, Any]:
-    facts = {name: getattr(one, name) for name in ("dataset", "baseline", "name", "difference")}
-    facts |= {"half_width_95": one.half_width_95, "outcome": one.outcome}
+    facts = {name: getattr(one, name) for name in _FIELDS}
     return {
         name: round(value, 4) if isinstance(value, float) else value
         for name, value in facts.items()

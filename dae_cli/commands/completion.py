@@ -1,4 +1,4 @@
-"""Names that the shell completes: studies, experiments, cells and data sets.
+"""Names that the shell completes: studies, experiments, cells, settings and data sets.
 
 If no name matches, the shell completes file names, so paths need nothing here. Modules are imported
 when the shell asks.
@@ -35,6 +35,13 @@ def cells(ctx: typer.Context) -> list[str]:
     # An option without its value ends the parsing, and the study is among the other words.
     study = ctx.params.get("study") or next(iter(ctx.args), "")
     return _readable(lambda: cell_files(find_target(study).folder))
+
+
+def settings() -> list[str]:
+    """Complete the key of a setting, up to its value."""
+    from dae_cli.config.schema import SETTING_KEYS
+
+    return [f"{key}=" for key in SETTING_KEYS]
 
 
 def datasets() -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 
@@ -24,7 +24,7 @@ FailIf = Annotated[
         "--fail-if",
         metavar="CONDITION",
         help="Exit with code 1 if a result meets this condition, such as verdict=worse or "
-        "'test_error_percent>20'; repeatable.",
+        "'test_error_percent>20', and with code 2 if no result has a value for it; repeatable.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -37,7 +37,11 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
 }
 _CONDITION = re.compile(rf"\s*([\w.]+)\s*({'|'.join(_OPERATORS)})\s*(.*?)\s*")
-_VERDICTS = (*get_args(Verdict), "failed")
+_VERDICTS = Literal[Verdict, "failed"]
+_OFTEN_EMPTY = ("error", "remark", "trust")
+"""Columns that are empty if all is well, so conditions on them can be checked without values."""
+Facts = Mapping[str, Any]
+"""A row's values by column."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class Condition:
     sign: str
     value: float | str
 
-    def is_met_by(self, row: RunRow | TableRow) -> bool:
+    def is_met_by(self, row: Facts) -> bool:
         """Return whether a row meets the condition; an empty field meets none."""
-        value = row_facts(row)[self.column]
+        value = row[self.column]
         if value in (None, ""):
             return False
         here = value if isinstance(self.value, float) else str(value)
@@ -68,16 +72,21 @@ def conditions(
     Args:
         settings: each cell's settings that are columns, too.
     """
-    types = get_type_hints(kind)
+    types = get_type_hints(kind) | {"verdict": _VERDICTS}
     columns = {one.name: types[one.name] for one in fields(kind) if one.name != "settings"}
     for own in settings:
         for key, value in setting_values(own).items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             columns[key] = float if is_number or (value is None and key in columns) else str
+    return conditions_on(columns, texts)
+
+
+def conditions_on(columns: Mapping[str, Any], texts: Sequence[str]) -> list[Condition]:
+    """Parse conditions on columns, given with their types; see `conditions`."""
     return [_condition(text, columns) for text in texts]
 
 
-def _condition(text: str, columns: Mapping[str, type]) -> Condition:
+def _condition(text: str, columns: Mapping[str, Any]) -> Condition:
     def wrong(problem: str) -> typer.BadParameter:
         return typer.BadParameter(f"{text!r}: {problem}", param_hint="--fail-if")
 
@@ -94,31 +103,35 @@ def _condition(text: str, columns: Mapping[str, type]) -> Condition:
         raise wrong(f"{column} is a number; expected a number after {sign}")
     if sign not in ("=", "!="):
         raise wrong(f"{column} is text; expected the operator = or !=")
-    if column == "verdict" and value not in _VERDICTS:
-        near = did_you_mean(value, _VERDICTS) or f"; the verdicts are {', '.join(_VERDICTS)}"
-        raise wrong(f"there is no verdict {value!r}{near}")
+    values = [one for one in get_args(columns[column]) if isinstance(one, str)]
+    if column in ("verdict", "outcome") and value not in values:
+        near = did_you_mean(value, values) or f"; the {column}s are {', '.join(values)}"
+        raise wrong(f"there is no {column} {value!r}{near}")
     if column in SETTING_COLUMNS:
         value = str(setting_value(value))
     return Condition(text, column, sign, value)
 
 
-def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow | TableRow]) -> None:
-    """Print each row that meets a condition, and exit with code 1 if there is one.
+def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow | TableRow]) -> int:
+    """Check conditions on rows of runs.csv or table.csv; see `failed_conditions`."""
+    return failed_conditions(asked, [(row.cell, row_facts(row)) for row in rows])
 
-    Report a condition that no row can meet, such as a verdict on own data.
+
+def failed_conditions(asked: Sequence[Condition], rows: Sequence[tuple[str, Facts]]) -> int:
+    """Print each named row that meets a condition, and return the exit code.
+
+    It is 1 if a row meets a condition, else 2 if a condition cannot be checked because no row has
+    a value, such as a verdict on own data.
     """
-    rows = list(rows)
+    code, lines = 0, list[str]()
     for condition in asked:
-        if rows and all(row_facts(row)[condition.column] in (None, "") for row in rows):
-            typer.echo(
-                f"--fail-if {condition.text}: no row has a value for {condition.column}", err=True
-            )
-    lines = [
-        f"--fail-if {condition.text}: {row.cell} has {row_facts(row)[condition.column]}"
-        for condition in asked
-        for row in rows
-        if condition.is_met_by(row)
-    ]
-    if lines:
-        typer.echo("\n".join(lines), err=True)
-        raise typer.Exit(1)
+        column, text = condition.column, f"--fail-if {condition.text}"
+        empty = all(row[column] in (None, "") for _, row in rows)
+        if rows and empty and column not in _OFTEN_EMPTY:
+            lines.append(f"{text}: no row has a value for {column}; use another column")
+            code = code or 2
+        met = [(name, row[column]) for name, row in rows if condition.is_met_by(row)]
+        lines += [f"{text}: {name} has {value}" for name, value in met]
+        code = 1 if met else code
+    typer.echo("".join(f"{line}\n" for line in dict.fromkeys(lines)), err=True, nl=False)
+    return code

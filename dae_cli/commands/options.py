@@ -71,6 +71,7 @@ Overrides = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change a setting: pretrain.epochs=10 or 'model.hidden=[1000,1000]'; repeatable.",
+        autocompletion=completion.settings,
         rich_help_panel=SETTINGS,
     ),
 ]
@@ -81,6 +82,7 @@ Grid = Annotated[
         metavar="KEY=A,B",
         help="Run a variant for each value: pretrain.learning_rate=0.01,0.1 or "
         "'model.hidden=[1000],[1000,1000]'; if repeated, for each combination.",
+        autocompletion=completion.settings,
         rich_help_panel=SETTINGS,
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,11 +22,12 @@ from dae_cli.config.names import label
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice
+from dae_cli.errors import OutputError
 from dae_cli.machine import cores
 from dae_cli.study.processes import start_server
 from dae_cli.study.results_folder import cell_states
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.job import default_out
+from dae_cli.study.run.job import PlannedRun, default_out
 from dae_cli.study.run.provenance import not_known
 
 if TYPE_CHECKING:
@@ -178,9 +180,8 @@ def run_study(
     typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
     typer.echo(printed)
     asked_for = {run.job.cell for run in plan.runs}
-    fail_where(asked, [row for row in outcome.table if row.cell in asked_for])
-    if outcome.failed or plan.lacking:
-        raise typer.Exit(1)
+    code = fail_where(asked, [row for row in outcome.table if row.cell in asked_for])
+    raise typer.Exit(1 if outcome.failed or plan.lacking else code)
 
 
 def show_plan(plan: Plan, seeds: int | None, force: bool, places: int, form: str) -> None:
@@ -228,8 +229,7 @@ def _planned_runs(plan: Plan, later: int, force: bool, effort: Estimate) -> str:
     """Return the text of --dry-run: each run with its state and data, and the estimated time."""
     rows = [("cell", "run", "state", "dataset")]
     for run in plan.runs:
-        state = "restart" if force and run.state != "new" else run.state
-        data = run.job.data
+        data, state = run.job.data, _state(run, force)
         rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.standing})"))
     for one in plan.lacking:
         rows += [(cell, DASH, "unknown", f"{one.dataset} ({one.why})") for cell in one.cells]
@@ -238,6 +238,14 @@ def _planned_runs(plan: Plan, later: int, force: bool, effort: Estimate) -> str:
         count += f", {later} more after their data are fetched"
     work = [str(effort)] if effort.core_minutes else []
     return "\n".join([*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}", *work])
+
+
+def _state(run: PlannedRun, force: bool = False) -> str:
+    """Return the state of a run in a dry plan."""
+    with suppress(OutputError):  # a folder that this user cannot write to
+        if run.state != "done" and run.job.lock.exists() and run.job.is_held():
+            return "running"
+    return "restart" if force and run.state != "new" else run.state
 
 
 def _json(
@@ -250,7 +258,7 @@ def _json(
             {
                 "cell": run.job.cell,
                 "run": run.job.name,
-                "state": run.state,
+                "state": _state(run),
                 "dataset": run.job.data.name,
                 "data_origin": run.job.data.origin,
                 "data_sha256": run.job.data.sha256,

@@ -68,7 +68,9 @@ def _named_and_recorded_study(
     if problems:
         return recorded
     about = current.settings
-    return replace(recorded, title=about.title, paper=about.paper, reference=about.reference)
+    is_sweep = any("=" in cell.cell for cell in recorded.cells)
+    title = recorded.title if is_sweep else about.title
+    return replace(recorded, title=title, paper=about.paper, reference=about.reference)
 
 
 def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:

@@ -162,4 +162,4 @@ def train(
             drawn = spec is None or spec.is_image  # None: patches of photographs
             then = f"filters {path}" if drawn else f"encode {path} --out codes.npz"
             typer.echo(f"next: dae {then}", err=True)
-    fail_where(asked, [row])
+    raise typer.Exit(fail_where(asked, [row]))

@@ -8,11 +8,13 @@ the data set instead: `convex+destruction=0.15`.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dae_cli.config.experiments import (
     ResolvedExperiment,
@@ -25,6 +27,7 @@ from dae_cli.config.experiments import (
 )
 from dae_cli.config.messages import Problem, config_error, known_keys
 from dae_cli.config.names import STUDY_FILE, find_target
+from dae_cli.config.reader import Place, read_value
 from dae_cli.config.schema import AnyExperiment, SettingsFile
 from dae_cli.errors import ConfigError, shown
 
@@ -62,6 +65,41 @@ def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
     return list(itertools.product(*options.values()))
 
 
+def normal_form(argument: str) -> str:
+    """Return `KEY=VALUE` without blanks, its value the same text for 0.250 and 0.25."""
+    key, _, text = argument.partition("=")
+    value, problems = read_value(text, Place("", 0))
+    if value is None or problems:
+        return argument
+    plain = _plain(value.value)
+    words = plain if isinstance(plain, str) else json.dumps(plain, separators=(",", ":"))
+    return f"{key.strip()}={words}"
+
+
+def normal_grid(argument: str) -> str:
+    """Return `KEY=A,B` in the normal form, each value once, in ascending order."""
+    key, _, text = argument.partition("=")
+
+    def by_size(value: str) -> tuple[list[float], str]:
+        parts = value.strip("[]").split(",")
+        try:
+            return list(map(float, parts)), value
+        except ValueError:
+            return [], value
+
+    values = {normal_form(f"{key}={one}").partition("=")[2] for one in split_values(text)}
+    return f"{key.strip()}={','.join(sorted(values, key=by_size))}"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a file with whole numbers as integers."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in sorted(value.items())}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 @dataclass(frozen=True)
 class _Variant:
     base: str
@@ -77,7 +115,8 @@ def resolve_sweep(
     """Return a study whose cells are the variants of a grid; without a grid the study itself.
 
     Identical variants become one cell. A cell without any of the swept settings is not changed.
-    The result has no claims and figures, because these are about the study's own cells.
+    The result has no claims and figures, because these are about the study's own cells. Its title
+    names the swept settings.
 
     Args:
         name: a study, or a single experiment file, which is treated as a study with one cell.
@@ -103,7 +142,10 @@ def resolve_sweep(
         replace(variant.cell, name=f"{studies[0].name}/{name}")
         for name, variant in zip(_names_of([*variants.values()]), variants.values(), strict=True)
     )
-    return replace(studies[0], cells=cells, all_cells=cells, search=(), figures=(), claims=False)
+    keys = ", ".join(value.partition("=")[0] for value in swept[0])
+    title = f"Sweep of {studies[0].name}: {keys}"
+    sweep = replace(studies[0], title=title, cells=cells, all_cells=cells)
+    return replace(sweep, search=(), figures=(), claims=False)
 
 
 def study_of(name: str) -> tuple[str, list[str]]:

@@ -55,10 +55,12 @@ class Estimate:
         """The core minutes as text."""
         if self.core_minutes < 1:
             return "less than a core minute"
-        return f"about {_rounded(self.core_minutes)} core minutes"
+        minutes = _rounded(self.core_minutes)
+        return f"about {minutes} core minute{'s' * (minutes != '1')}"
 
     def __str__(self) -> str:
-        here = f", {_rounded(self.minutes)} minutes here" if self.core_minutes >= 1 else ""
+        minutes = _rounded(self.minutes)
+        here = f", {minutes} minute{'s' * (minutes != '1')} here" if self.core_minutes >= 1 else ""
         memory, disk = _rounded(self.memory_mb), _rounded(self.disk_mb)
         return f"{self.work}{here}, {memory} MB of memory, {disk} MB on disk"
 

@@ -51,7 +51,9 @@ class Report:
     def effort(self) -> str:
         """Total time of the runs, each rounded as in the CSV."""
         minutes = fsum(round(row.minutes or 0.0, 1) for row in self.rows)
-        return f"{minutes:.0f} core minutes" if minutes >= 1 else "less than a core minute"
+        if minutes < 1:
+            return "less than a core minute"
+        return f"{minutes:.0f} core minute{'s' * (minutes >= 1.5)}"
 
     @property
     def changes(self) -> str:
@@ -139,6 +141,16 @@ class TableReport(Report):
     def several_seeds(self) -> bool:
         """Whether a cell has several seeds with a result."""
         return any(row.sd_over_seeds is not None for row in self.table)
+
+    @property
+    def has_paper_numbers(self) -> bool:
+        """Whether a row has a published number to compare with."""
+        return any(row.paper_error_percent is not None for row in self.table)
+
+    @property
+    def seed_counts(self) -> list[int]:
+        """Numbers of seeds that cells with a result have, each number once."""
+        return sorted({len(row.seeds.split()) for row in self.table if row.seeds})
 
     @property
     def levels(self) -> list[float]:

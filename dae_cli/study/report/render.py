@@ -67,7 +67,7 @@ def table_markdown(table: Sequence[TableRow]) -> str:
 def report_table(report: TableReport) -> str:
     """Return the table of a report in Markdown, with the paper's numbers if there are any."""
     macros: Any = _environment().get_template("macros.md.j2").module
-    table = macros.ours if report.study.is_own_data_study else macros.ours_and_papers
+    table = macros.ours_and_papers if report.has_paper_numbers else macros.ours_with_seeds
     return str(table(report.table, report.study.changed)).strip() + "\n"
 
 

@@ -20,6 +20,7 @@ from typing import Literal
 
 from dae_cli.config.dump import settings_for_digest
 from dae_cli.config.experiments import ResolvedExperiment
+from dae_cli.config.grid import normal_form, normal_grid
 from dae_cli.config.schema import (
     CORRUPTIONS,
     LAYERS,
@@ -200,14 +201,14 @@ def default_out(
 ) -> Path:
     """Return results/STUDY, or a separate folder results/STUDY-DIGEST if settings are changed.
 
-    With `--grid` the digest covers `--set`, `--grid` and `--only`; without it, only `--set`.
+    With `--grid` the digest covers `--set`, `--grid` and `--only`; without it, only `--set`. It
+    does not depend on the order of options and values, or on how a value is spelled.
     """
-    words = sorted(overrides)
+    words = sorted(map(normal_form, overrides))
     if grid:
-        words += [f"--grid {values}" for values in grid]
-        words += [
-            f"--only {cell}" for cell in sorted(one.removeprefix(f"{study}/") for one in only)
-        ]
+        words += [f"--grid {values}" for values in sorted(map(normal_grid, grid))]
+        cells = {one.removeprefix(f"{study}/") for one in only}
+        words += [f"--only {cell}" for cell in sorted(cells)]
     digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
     return Path("results") / (f"{study}-{digest}" if words else study)
 

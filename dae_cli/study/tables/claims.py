@@ -192,7 +192,7 @@ def _difference(a: Contender, b: Contender, tests: Iterable[RunComparison]) -> s
     for one in seeds:
         one.p_holm = p_holm.get(one.seed)
     comparison = Comparison(a.test_rows[0], b.name, a.name, seeds)
-    return f"{comparison.outcome}: {comparison.finding}"
+    return f"{comparison.outcome}: {comparison.finding()}"
 
 
 def _side_in(test: RunComparison, first: str) -> Side:

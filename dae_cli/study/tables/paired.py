@@ -123,6 +123,11 @@ class Comparison:
     baseline: str
     name: str
     seeds: list[SeedComparison]
+    baseline_cell: str = ""
+    baseline_source: str = ""
+    cell: str = ""
+    source: str = ""
+    """As in `Contender`; cell and source identify it, `name` is for display."""
 
     @property
     def difference(self) -> float:
@@ -158,16 +163,15 @@ class Comparison:
             result = f"{seeds} cannot decide whether {self.name} is better than {self.baseline}"
         else:
             result = f"with {seeds}, {self.name} is {self.outcome} than {self.baseline}"
-        return f"{self.dataset}: {result}: {self.finding}"
+        return f"{self.dataset}: {result}: {self.finding(f'the error of {self.name}')}"
 
-    @property
-    def finding(self) -> str:
+    def finding(self, error: str = "its error") -> str:
         """The difference of the errors, with its interval or McNemar's p-value."""
         side = "lower" if self.difference < 0 else "higher"
         interval = f" ± {self.half_width_95:.2f}" if self.half_width_95 else ""
-        finding = "its error is the same"
+        finding = f"{error} is the same"
         if self.difference:
-            finding = f"its error is {abs(self.difference):.2f}{interval} points {side}"
+            finding = f"{error} is {abs(self.difference):.2f}{interval} points {side}"
         if self.half_width_95:
             return finding
         at_each = "" if len(self.seeds) == 1 else f" at each of {_seeds(self.seeds)}"
@@ -183,9 +187,9 @@ def _test_in_words(seeds: Sequence[SeedComparison]) -> str:
     if len(known) < len(seeds):
         return "McNemar's test cannot be made, because the wrong test rows are not known"
     if len(known) == 1:
-        return f"McNemar's test: p = {known[0]:.2g}"
+        return f"McNemar's test: p = {known[0]:.2g} after Holm's correction"
     most = f"p ≤ {max(known):.2g}" if max(known) < 1 else "p = 1"
-    return f"McNemar's test: {most} for each seed"
+    return f"McNemar's test: {most} for each seed after Holm's correction"
 
 
 def compare(
@@ -211,18 +215,23 @@ def compare(
         words = f"on its test rows ({n_test} of {dataset}, SHA-256 {digest[:12]}…)"
         named = (c for c in group if not baseline or baseline in (c.name, c.cell, c.source))
         if (first := next(named, None)) is None:
-            notes += [f"{one.name} has no baseline {words}" for one in group]
+            firsts = [c for c in contenders if baseline in (c.name, c.cell, c.source)]
+            for one in group:
+                notes.append(_other_data(one, firsts) or f"{one.name} has no baseline {words}")
             continue
         if len(group) == 1 and by_cell:
-            notes.append(f"{first.cell}: only {first.source} has a cell of this name")
+            same = [other for other in contenders if other.cell == first.cell]
+            alone = _other_data(first, same)
+            notes.append(alone or f"{first.cell}: only {first.source} has a cell of this name")
         elif len(group) == 1:
-            notes.append(f"{first.name} is the only cell {words}")
+            notes.append(_other_data(first, contenders) or f"{first.name} is the only cell {words}")
         compared_with_first = []
         for other in group:
             if other is first:
                 continue
             if seeds := paired(first, other):
-                comparison = Comparison(dataset, first.name, other.name, seeds)
+                keys = (first.cell, first.source, other.cell, other.source)
+                comparison = Comparison(dataset, first.name, other.name, seeds, *keys)
                 by_rows.setdefault(test_rows, []).append(comparison)
                 compared_with_first.append(other)
             else:
@@ -235,6 +244,23 @@ def compare(
     for comparisons in by_rows.values():
         _adjust(comparisons)
     return [one for comparisons in by_rows.values() for one in comparisons], notes
+
+
+def _other_data(one: Contender, others: Iterable[Contender]) -> str:
+    """Return how the data of a contender differ from others of the same name; empty if none."""
+    others = [c for c in others if c.test_rows != one.test_rows]
+    alike = [c for c in others if c.test_rows[0] == one.test_rows[0]]
+    if not alike:
+        return ""
+
+    def data(c: Contender) -> str:
+        dataset, digest, n_test = c.test_rows
+        origin = next(iter(c.rows.values())).data_origin
+        return f"{origin} data ({n_test} test rows of {dataset}, SHA-256 {digest[:12]}…)"
+
+    by_data = {data(c): ", ".join(o.name for o in alike if data(o) == data(c)) for c in alike}
+    theirs = "; ".join(f"{names}: {words}" for words, names in by_data.items())
+    return f"{one.name} was tested on other data: {data(one)}; {theirs}"
 
 
 def paired(a: Contender, b: Contender) -> list[SeedComparison]:
