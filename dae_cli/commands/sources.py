@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from dae_cli.config.experiments import ResolvedStudy, resolve_study
-from dae_cli.config.names import Target, find_target, label, study_folders
+from dae_cli.config.names import Target, cell_files, find_target, label, study_folders
 from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit
 from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
@@ -68,7 +68,7 @@ def _named_and_recorded_study(
     if problems:
         return recorded
     about = current.settings
-    is_sweep = any("=" in cell.cell for cell in recorded.cells)
+    is_sweep = not {cell.cell for cell in recorded.cells} & cell_files(target.folder).keys()
     title = recorded.title if is_sweep else about.title
     return replace(recorded, title=title, paper=about.paper, reference=about.reference)
 

@@ -18,7 +18,7 @@ from dae_cli.commands.tables import as_json, row_facts, run_summary
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.grid import resolve_sweep, study_of
 from dae_cli.config.names import label
-from dae_cli.data.datasets import known_spec
+from dae_cli.data.datasets import is_drawn
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import DaeError
 from dae_cli.study.rows import RunRow, TableRow
@@ -158,8 +158,7 @@ def train(
         if unknown_commit := not_known([row.commit]):
             typer.echo(unknown_commit, err=True)
         if not job.is_svm:
-            spec = known_spec(job.experiment.dataset)
-            drawn = spec is None or spec.is_image  # None: patches of photographs
+            drawn = is_drawn(job.experiment.dataset)
             then = f"filters {path}" if drawn else f"encode {path} --out codes.npz"
             typer.echo(f"next: dae {then}", err=True)
     raise typer.Exit(fail_where(asked, [row]))

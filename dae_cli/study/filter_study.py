@@ -249,7 +249,7 @@ class FilterReport(Report):
 
     def first_runs(self, figure: Figure) -> list[RunRow]:
         """Return the runs whose filters a figure shows."""
-        return [] if figure.kind in OF_IMAGES else first_runs_of(figure, self.rows)
+        return [] if figure.kind in OF_IMAGES else _first_runs(figure, self.rows)
 
     def command_for(self, figure: Figure) -> str:
         """Return the command that makes the runs of a figure in these results."""
@@ -461,14 +461,14 @@ def save_figures(
     for figure in study.figures:
         panels = _panels(study, source, figure, rows, data)
         if len(panels) == len(figure.cells):
-            caption, first = source_of(study, figure, rows), first_runs_of(figure, rows)
+            caption, first = source_of(study, figure, rows), _first_runs(figure, rows)
             about = {
                 "Title": f"{study.name}: {figure.title}",
                 "Runs": ", ".join(row.run for row in first),
                 "Commit": ", ".join(dict.fromkeys(row.commit for row in first)),
                 **({"Description": caption} if caption else {}),
             }
-            sheet = figure_sheet(figure, panels, caption)
+            sheet = _figure_sheet(figure, panels, caption)
             for path in picture_files(out / picture_of(figure), formats):
                 sheet.save(path, about)
         else:
@@ -516,13 +516,13 @@ def _panels(
             if isinstance(experiment, FilterExperiment) and experiment.dataset in data
         ]
     return [
-        as_shown(run_filters(folder), study.dataset(row.dataset), panel_title(study, figure, row))
-        for row in first_runs_of(figure, rows)
+        as_shown(run_filters(folder), study.dataset(row.dataset), _panel_title(study, figure, row))
+        for row in _first_runs(figure, rows)
         if (folder := source / RUNS / row.run).exists()
     ]
 
 
-def first_runs_of(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
+def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
     """Return the run with the lowest seed of each cell, in the figure's order."""
     first = lowest_seeds(row for row in rows if not row.error)
     return [first[cell] for cell in figure.cells if cell in first]
@@ -542,7 +542,7 @@ def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -
     return as_shown(rows[: TILES[0] * TILES[1]], experiment.dataset)
 
 
-def figure_sheet(figure: Figure, panels: list[Filters], caption: str) -> Sheet:
+def _figure_sheet(figure: Figure, panels: list[Filters], caption: str) -> Sheet:
     """Return the sheet of a figure; `caption`: its source."""
     if figure.kind == "zoom":
         return zoom_sheet(
@@ -558,7 +558,7 @@ def figure_sheet(figure: Figure, panels: list[Filters], caption: str) -> Sheet:
     )
 
 
-def panel_title(study: ResolvedStudy, figure: Figure, row: RunRow) -> str:
+def _panel_title(study: ResolvedStudy, figure: Figure, row: RunRow) -> str:
     """Return the cell's corruption, with its number of units if the figure's cells differ in it."""
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
     experiment = cells[row.cell]

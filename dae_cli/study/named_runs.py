@@ -74,7 +74,7 @@ def run_folders(source: str, problems: list[DaeError], note: Note) -> list[Path]
     results, cell, study = named_results(source)
     if results is None or (cell and study):
         return [run_folder(source, note)]
-    folders, gone = [], []
+    folders, missing = [], []
     for row in _rows_of(results, cell):
         if row.error:
             place = results / RUNS / row.run
@@ -84,9 +84,9 @@ def run_folders(source: str, problems: list[DaeError], note: Note) -> list[Path]
         elif folder := _folder_of(results, row):
             folders.append(folder)
         else:
-            gone.append(row.run)
-    if gone:
-        problems.append(_not_here(results, gone, len(gone) + len(folders)))
+            missing.append(row.run)
+    if missing:
+        problems.append(_not_here(results, missing, len(missing) + len(folders)))
     return folders
 
 
@@ -176,10 +176,10 @@ def _folder_of(results: Path, row: RunRow) -> Path | None:
     return folder if is_run_name(row.run) and folder.is_dir() else None
 
 
-def _not_here(results: Path, gone: list[str], total: int) -> RunFolderError:
+def _not_here(results: Path, missing: list[str], total: int) -> RunFolderError:
     return RunFolderError(
-        f"{results / RUNS}: {len(gone)} of {total} runs are not here ({some(gone)}); run folders "
-        f"are not in git: run dae replicate first{_sheets_of(results)}"
+        f"{results / RUNS}: {len(missing)} of {total} runs are not here ({some(missing)}); run "
+        f"folders are not in git: run dae replicate first{_sheets_of(results)}"
     )
 
 

@@ -204,10 +204,10 @@ class FilterSheets:
 def filter_sheets(study: ResolvedStudy, done: Sequence[RunRow], saved: SavedRuns) -> FilterSheets:
     """Return the filters of runs on one data set; RunFolderError if a checkpoint is damaged."""
     dataset = study.dataset(done[0].dataset) if done else ""
-    return FilterSheets(study, *saved.shown_filters(done, dataset, image_of(study, done)))
+    return FilterSheets(study, *saved.shown_filters(done, dataset, _image_of(study, done)))
 
 
-def image_of(study: ResolvedStudy, rows: Sequence[RunRow]) -> ImageShape | None:
+def _image_of(study: ResolvedStudy, rows: Sequence[RunRow]) -> ImageShape | None:
     """Return height and width of the runs' patches or images; None if not known."""
     names = {row.cell for row in rows}
     for experiment in (cell.experiment for cell in study.all_cells if cell.cell in names):

@@ -249,8 +249,8 @@ def compare(
 def _other_data(one: Contender, others: Iterable[Contender]) -> str:
     """Return how the data of a contender differ from others of the same name; empty if none."""
     others = [c for c in others if c.test_rows != one.test_rows]
-    alike = [c for c in others if c.test_rows[0] == one.test_rows[0]]
-    if not alike:
+    same_set = [c for c in others if c.test_rows[0] == one.test_rows[0]]
+    if not same_set:
         return ""
 
     def data(c: Contender) -> str:
@@ -258,9 +258,9 @@ def _other_data(one: Contender, others: Iterable[Contender]) -> str:
         origin = next(iter(c.rows.values())).data_origin
         return f"{origin} data ({n_test} test rows of {dataset}, SHA-256 {digest[:12]}…)"
 
-    by_data = {data(c): ", ".join(o.name for o in alike if data(o) == data(c)) for c in alike}
-    theirs = "; ".join(f"{names}: {words}" for words, names in by_data.items())
-    return f"{one.name} was tested on other data: {data(one)}; {theirs}"
+    by_data = {data(c): ", ".join(o.name for o in same_set if data(o) == data(c)) for c in same_set}
+    other_data = "; ".join(f"{names}: {words}" for words, names in by_data.items())
+    return f"{one.name} was tested on other data: {data(one)}; {other_data}"
 
 
 def paired(a: Contender, b: Contender) -> list[SeedComparison]:
